@@ -1,0 +1,15 @@
+"""A stand-in for Azure on this machine, for the sample, its tests and its demonstrations.
+
+It is an HTTPS proxy on the loopback that answers for Azure's hosts itself, so that the real
+client libraries run against it unchanged. What each host answers is in the module named after it:
+
+- ``entra_id``: login.microsoftonline.com, which hands out tokens
+- ``key_vault``: {vault}.vault.azure.net, which keeps secrets
+
+``state`` is what they share, ``proxy`` the way to them, ``environment`` what leads a command there.
+``python tests/stand_in COMMAND`` runs COMMAND in that environment.
+"""
+
+from .environment import StandIn
+
+__all__ = ["StandIn"]

@@ -1,0 +1,44 @@
+"""Run a command with the stand-in for Azure in Azure's place: ``python tests/stand_in COMMAND``."""
+
+import argparse
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+if not __package__:
+    # Run as a folder, as above: Python has put the folder itself on the path, not its parent.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from stand_in import StandIn
+
+
+def main(arguments=None):
+    """Run the command on this terminal and return its exit status, 128 + n for signal n."""
+    parser = argparse.ArgumentParser(prog="stand_in", description=__doc__)
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    options = parser.parse_args(arguments)
+    if not options.command:
+        parser.error("which command?")
+    with StandIn() as stand_in:
+        return run(options.command, stand_in.environment())
+
+
+def run(command, environment):
+    """Run a command until it ends, passing on the signals that ask it to end."""
+    # The terminal sends Ctrl-C to the command as well, and the command decides what it means.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        process = subprocess.Popen(command, env=environment)
+    except OSError as problem:
+        print(f"{command[0]}: {problem.strerror}", file=sys.stderr)
+        return 127 if isinstance(problem, FileNotFoundError) else 126
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: process.send_signal(number))
+    status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The stand-in, started, and the environment that leads a command to it."""
+
+import os
+import re
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from .proxy import Proxy
+from .state import State
+
+# What else the libraries would go by: other proxies, other certificates, other identities.
+LEADS_ELSEWHERE = re.compile(
+    r"(?i)(https?|all|no)_proxy|curl_ca_bundle|ssl_cert_dir"
+    r"|azure_.*|arm_.*|key_vault_name|identity_.*|msi_.*|imds_endpoint"
+)
+
+
+class StandIn:
+    """Azure on this machine, until the context ends: nothing is left behind then.
+
+    ``state`` is what Azure holds, ``vault`` the vault that is there at the start, ``proxy`` the way
+    in, ``log`` what was asked of it.
+    """
+
+    def __init__(self, vault_name="kv-quickstart"):
+        self.state = State()
+        self.vault = self.state.add_vault(vault_name)
+        self.proxy = Proxy(self.state)
+        self.log = self.proxy.log
+
+    def __enter__(self):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
+            self.certificates = folder / "certificates.pem"
+            self.proxy.authority.cert_pem.write_to_path(self.certificates)
+            stack.enter_context(self.proxy)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def environment(self):
+        """A copy of this process's environment in which the stand-in is Azure."""
+        kept = {k: v for k, v in os.environ.items() if not LEADS_ELSEWHERE.fullmatch(k)}
+        sample = self.state.sample
+        certificates = str(self.certificates)
+        return kept | {
+            "HTTPS_PROXY": self.proxy.url,
+            # Refused there. In lower case, the only one that curl takes.
+            "http_proxy": self.proxy.url,
+            "REQUESTS_CA_BUNDLE": certificates,
+            "SSL_CERT_FILE": certificates,
+            "NODE_EXTRA_CA_CERTS": certificates,
+            "AZURE_TENANT_ID": self.state.tenant_id,
+            "AZURE_CLIENT_ID": sample.client_id,
+            "AZURE_CLIENT_SECRET": sample.client_secret,
+            "KEY_VAULT_NAME": self.vault.name,
+            # Nobody answers there, so that no credential asks beyond the loopback.
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:1",
+        }

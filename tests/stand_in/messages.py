@@ -1,0 +1,85 @@
+"""A request and an answer, as the modules of the hosts see them."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+@dataclass
+class Request:
+    """One request, after the proxy and TLS.
+
+    ``target`` is the request line's path and query as sent, ``headers`` a mapping that ignores case.
+    """
+
+    method: str
+    host: str
+    target: str
+    headers: object
+    body: bytes = b""
+
+    @property
+    def path(self):
+        """The path without the query, percent-encoding undone."""
+        return unquote(urlsplit(self.target).path)
+
+    @property
+    def query(self):
+        """The query's first values by name, without the leading ``$`` that OData puts there."""
+        pairs = parse_qs(urlsplit(self.target).query)
+        return {name.lstrip("$"): values[0] for name, values in pairs.items()}
+
+    @property
+    def form(self):
+        """The first values of a form in the body, by name; empty when there is none."""
+        return {name: values[0] for name, values in parse_qs(self.body.decode("latin-1")).items()}
+
+    def json(self):
+        """The JSON object in the body, or None when the body is anything else."""
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            return None
+        return document if isinstance(document, dict) else None
+
+
+@dataclass
+class Answer:
+    """An answer: a status, a document to send as JSON (None: no body), and headers."""
+
+    status: int
+    document: object = None
+    headers: dict = field(default_factory=dict)
+
+    @property
+    def error_code(self):
+        """The code that names an error best, the inner one if there is one; "" for none."""
+        error = self.document.get("error", "") if isinstance(self.document, dict) else ""
+        if isinstance(error, dict):
+            return error.get("innererror", error).get("code", "")
+        return error
+
+
+def error(status, code, message, inner_code=None, headers=None):
+    """An error as Key Vault and Azure Resource Manager write it.
+
+    ``inner_code`` goes into ``innererror`` when it is given.
+    """
+    document = {"code": code, "message": message}
+    if inner_code:
+        document["innererror"] = {"code": inner_code}
+    return Answer(status, {"error": document}, headers or {})
+
+
+def find_route(routes, request):
+    """The first of ``routes`` that takes the request's method and path, and the path's parts.
+
+    A route is a tuple that begins with a method and a pattern for the whole path, whose case does
+    not count. The parts are the pattern's named groups. (None, {}) when no route fits.
+    """
+    for route in routes:
+        found = re.fullmatch(route[1], request.path, re.IGNORECASE)
+        if request.method == route[0] and found:
+            return route, found.groupdict()
+    return None, {}

@@ -1,0 +1,211 @@
+"""The way in: an HTTPS proxy on the loopback that ends TLS and answers for Azure's hosts."""
+
+import json
+import ssl
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import trustme
+
+from . import entra_id, key_vault
+from .messages import Answer, Request, error
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request that came in and what was answered; ``connection`` counts from 1.
+
+    ``path`` is without the query. Bodies and headers are not kept: they hold secrets.
+    """
+
+    connection: int
+    host: str
+    method: str
+    path: str
+    status: int
+    error_code: str
+
+    def __str__(self):
+        return f"{self.method} {self.path} {self.status}"
+
+
+class Log:
+    """The exchanges so far, in the order in which they were answered."""
+
+    def __init__(self):
+        self._exchanges = []
+        self._changed = threading.Condition()
+
+    def __iter__(self):
+        with self._changed:
+            return iter(list(self._exchanges))
+
+    def __len__(self):
+        return len(self._exchanges)
+
+    def add(self, exchange):
+        """Note an exchange and wake those who wait for one."""
+        with self._changed:
+            self._exchanges.append(exchange)
+            self._changed.notify_all()
+
+    def wait_for(self, wanted, count=1, timeout=60):
+        """Return when ``count`` exchanges read like ``wanted``, say ``"PUT /secrets/a 200"``.
+
+        Raises TimeoutError after ``timeout`` seconds.
+        """
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: sum(wanted in str(one) for one in self._exchanges) >= count, timeout
+            ):
+                raise TimeoutError(f"no {wanted!r} among {[str(one) for one in self._exchanges]}")
+
+
+class Proxy:
+    """Answers for Azure's hosts on a port of 127.0.0.1, in threads of its own.
+
+    A context manager. ``authority`` is the trustme authority that its certificates come from,
+    ``url`` where it listens, ``log`` what it was asked.
+    """
+
+    def __init__(self, state):
+        self.state = state
+        self.log = Log()
+        self.authority = trustme.CA()
+        self._contexts = {}
+        self._server = _Server(("127.0.0.1", 0), _Tunnel)
+        self._server.proxy = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def responder(self, host):
+        """The function that answers requests to ``host``, or None where there is no such host."""
+        if host == entra_id.HOST:
+            return entra_id.answer
+        vault = self.state.find_vault(host.removesuffix(key_vault.HOST_SUFFIX))
+        if vault and host.endswith(key_vault.HOST_SUFFIX):
+            return lambda state, request: key_vault.answer(state, vault, request)
+        return None
+
+    def tls_context(self, host):
+        """A server's TLS settings with a certificate for ``host``."""
+        with self.state.lock:
+            if host not in self._contexts:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                self.authority.issue_cert(host).configure_cert(context)
+                self._contexts[host] = context
+            return self._contexts[host]
+
+    def respond(self, request):
+        """The answer to one request to one of Azure's hosts."""
+        responder = self.responder(request.host)
+        with self.state.lock:
+            return responder(self.state, request)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._connections = 0
+
+    def next_connection(self):
+        with self.proxy.state.lock:
+            self._connections += 1
+            return self._connections
+
+    def handle_error(self, request, client_address):
+        """A client that goes away, or speaks no TLS, is its own affair."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def send(self, answer):
+        # In one write: headers and body apart meet Nagle and delayed acknowledgements.
+        body = b"" if answer.document is None else json.dumps(answer.document).encode()
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+        self._headers_buffer += [b"\r\n", b"" if self.command == "HEAD" else body]
+        self.flush_headers()
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self.handle_any
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        """Keep quiet: the terminal is the command's."""
+
+
+class _Tunnel(_Handler):
+    """A client's connection to the proxy: only CONNECT to one of Azure's hosts gets through."""
+
+    def do_CONNECT(self):
+        host, _, port = self.path.lower().rpartition(":")
+        if port != "443" or not self.server.proxy.responder(host):
+            return self.refuse(f"The stand-in for Azure does not know {self.path}.")
+        self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.close_connection = True
+        with self.server.proxy.tls_context(host).wrap_socket(
+            self.connection, server_side=True
+        ) as connection:
+            _Exchanges(connection, host, self.server)
+
+    def handle_any(self):
+        self.refuse("The stand-in for Azure takes HTTPS only.")
+
+    def refuse(self, message):
+        self.close_connection = True
+        self.send(error(403, "Forbidden", message))
+
+
+class _Exchanges(_Handler):
+    """The requests that one connection to one of Azure's hosts brings."""
+
+    def __init__(self, connection, host, server):
+        self.host = host
+        self.number = server.next_connection()
+        super().__init__(connection, (host, 443), server)
+
+    def handle_any(self):
+        proxy = self.server.proxy
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal():
+            self.close_connection = True
+            return self.send(error(400, "BadRequest", "Content-Length is not a number."))
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            self.close_connection = True
+            return None
+        request = Request(self.command, self.host, self.path, self.headers, body)
+        answer = proxy.respond(request)
+        self.note(request, answer)
+        return self.send(answer)
+
+    def note(self, request, answer: Answer):
+        self.server.proxy.log.add(
+            Exchange(
+                self.number,
+                request.host,
+                request.method,
+                request.path,
+                answer.status,
+                answer.error_code,
+            )
+        )

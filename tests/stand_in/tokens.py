@@ -1,0 +1,61 @@
+"""Access tokens: handed out by Entra ID, checked by every service.
+
+The claims are those of an Entra ID v1.0 access token
+(https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
+"""
+
+import time
+
+import jwt
+
+ALGORITHM = "HS256"
+LIFETIME = 3600  # seconds
+
+KEY_VAULT = "https://vault.azure.net"
+
+
+class WrongTenant(Exception):
+    """The token is good, but another tenant's; the one argument is its issuer."""
+
+
+def issuer(tenant_id):
+    """The issuer of a tenant's tokens."""
+    return f"https://sts.windows.net/{tenant_id}/"
+
+
+def issue(state, principal, audience, *, tenant_id=None, lifetime=LIFETIME):
+    """A signed token for ``principal``, good for ``audience`` during ``lifetime`` seconds.
+
+    ``tenant_id`` is the stand-in's own unless a test asks for another.
+    """
+    tenant_id = tenant_id or state.tenant_id
+    now = int(time.time())
+    claims = {
+        "aud": audience,
+        "iss": issuer(tenant_id),
+        "iat": now,
+        "nbf": now,
+        "exp": now + lifetime,
+        "appid": principal.client_id,
+        "idtyp": "app",
+        "oid": principal.object_id,
+        "sub": principal.object_id,
+        "tid": tenant_id,
+        "ver": "1.0",
+    }
+    return jwt.encode(claims, state.signing_key, ALGORITHM)
+
+
+def check(state, request, audience):
+    """The claims of the request's bearer token.
+
+    Raises ``jwt.InvalidTokenError`` for a token that is missing, made up, tampered with, expired
+    or for another service, and ``WrongTenant`` for one that only the issuer speaks against.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise jwt.InvalidTokenError("no bearer token")
+    claims = jwt.decode(token, state.signing_key, [ALGORITHM], audience=audience)
+    if claims["iss"] != issuer(state.tenant_id):
+        raise WrongTenant(claims["iss"])
+    return claims
