@@ -1,0 +1,142 @@
+"""What the tests share: the stand-in, the sample as a process, and requests over the wire."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+import requests
+from stand_in import StandIn, tokens
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "kv_secrets.py"
+
+
+def sample_pythons():
+    """The interpreters that ``scripts/test.sh`` has prepared for the sample, by a short name."""
+    others = {folder.name[6:]: folder / "bin/python" for folder in sorted(ROOT.glob(".venv-[3o]*"))}
+    return {"this": Path(sys.executable)} | others
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-python",
+        action="store_true",
+        help="run all of the sample's tests, not only the good runs, on every Python there is",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "every_python: run this test on every Python there is")
+
+
+def pytest_generate_tests(metafunc):
+    if "sample_python" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every-python") or any(
+            metafunc.definition.iter_markers("every_python")
+        )
+        pythons = sample_pythons() if every else {"this": Path(sys.executable)}
+        metafunc.parametrize("sample_python", pythons.values(), ids=pythons.keys())
+
+
+@pytest.fixture
+def stand_in():
+    """Azure on this machine, with deletions that are through at once."""
+    with StandIn() as stand_in:
+        stand_in.vault.deletion_seconds = 0
+        yield stand_in
+
+
+class Sample:
+    """The sample, run as its users run it: a process, its input, its output, its exit status.
+
+    ``environment`` is what it runs in; a test may change it first.
+    """
+
+    def __init__(self, python, environment):
+        self.command = [str(python), str(SAMPLE)]
+        self.environment = environment
+
+    def start(self, **options):
+        """The running process, with pipes for its input, output and errors."""
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(self.command, env=self.environment, **(pipes | options))
+
+    def run(self, name="my-secret", value="hunter2", *, typed=None):
+        """The ended process, its output as text.
+
+        ``typed`` is the whole input as bytes, when it is not a line for the name and another one
+        for the value.
+        """
+        if typed is None:
+            typed = f"{name}\n{value}\n".encode()
+        ended = subprocess.run(
+            self.command, env=self.environment, input=typed, capture_output=True, timeout=120
+        )
+        ended.stdout = ended.stdout.decode()
+        ended.stderr = ended.stderr.decode()
+        return ended
+
+    def on_terminal(self):
+        """The sample on a terminal of its own, as pexpect gives it."""
+        command, *arguments = self.command
+        return pexpect.spawn(
+            command, arguments, env=self.environment, encoding="utf-8", echo=False, timeout=60
+        )
+
+
+@pytest.fixture
+def sample(stand_in, sample_python):
+    """The sample, in an environment where the stand-in is Azure."""
+    environment = stand_in.environment() | {"LC_ALL": "C.UTF-8"}
+    # It would flush every line, where a user's Python does not.
+    environment.pop("PYTHONUNBUFFERED", None)
+    return Sample(sample_python, environment)
+
+
+class Wire:
+    """Requests to one of Azure's hosts through the stand-in's proxy, with a bearer token."""
+
+    def __init__(self, stand_in, host, token=None):
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.proxies = {"https": stand_in.proxy.url}
+        self.session.verify = str(stand_in.certificates)
+        self.url = f"https://{host}"
+        if token:
+            self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def __call__(self, method, path, **options):
+        """The answer to one request."""
+        return self.session.request(method, self.url + path, timeout=30, **options)
+
+
+@pytest.fixture
+def vault(stand_in):
+    """Requests to the vault, with the token of the sample's service principal."""
+    token = tokens.issue(stand_in.state, stand_in.state.sample, tokens.KEY_VAULT)
+    return Wire(stand_in, f"{stand_in.vault.name}.vault.azure.net", token)
+
+
+@pytest.fixture
+def login(stand_in):
+    """Requests to Entra ID."""
+    return Wire(stand_in, "login.microsoftonline.com")
+
+
+def run_script(name, *arguments, root=ROOT, environment=None, **options):
+    """A script of the project's, run to its end, its output as text.
+
+    ``environment`` is this process's own when it is not given, without the directory of the
+    virtual environment that the tests run in.
+    """
+    if environment is None:
+        environment = dict(os.environ)
+        environment["PATH"] = environment["PATH"].removeprefix(f"{ROOT}/.venv/bin:")
+    return subprocess.run(
+        [str(root / "scripts" / name), *arguments],
+        env=environment,
+        **({"capture_output": True, "text": True, "timeout": 300} | options),
+    )

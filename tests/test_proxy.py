@@ -1,0 +1,99 @@
+"""The stand-in's proxy: nothing gets past it, and nothing brings it down."""
+
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from conftest import Wire
+
+
+@pytest.fixture
+def connect(stand_in):
+    """A function that opens a connection to the proxy and asks it to connect to an authority."""
+    opened = []
+
+    def connect(authority):
+        address = urlsplit(stand_in.proxy.url)
+        connection = socket.create_connection((address.hostname, address.port), timeout=30)
+        opened.append(connection)
+        connection.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+        return connection, connection.recv(4096)
+
+    yield connect
+    for connection in opened:
+        connection.close()
+
+
+def secure(stand_in, connection, host):
+    context = ssl.create_default_context(cafile=stand_in.certificates)
+    return context.wrap_socket(connection, server_hostname=host)
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "example.com:443",
+        "no-such-vault.vault.azure.net:443",
+        "kv-quickstart.vault.azure.net:80",
+        "kv-quickstart.vault.azure.net.example.com:443",
+        "kv-quickstart:443",
+        "127.0.0.1:22",
+        "nonsense",
+    ],
+)
+def test_connect_to_any_other_host_is_refused(connect, authority):
+    connection, answer = connect(authority)
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert connection.recv(1) == b""
+
+
+def test_plain_http_is_refused(stand_in):
+    answer = requests.get("http://example.com", proxies={"http": stand_in.proxy.url}, timeout=30)
+    assert answer.status_code == 403
+
+
+def test_it_listens_on_the_loopback_alone(stand_in):
+    assert urlsplit(stand_in.proxy.url).hostname == "127.0.0.1"
+
+
+def test_names_of_hosts_ignore_case(connect):
+    assert connect("KV-Quickstart.Vault.Azure.Net:443")[1].startswith(b"HTTP/1.1 200 ")
+
+
+def test_its_certificate_is_not_trusted_without_its_authority(stand_in):
+    wire = Wire(stand_in, "kv-quickstart.vault.azure.net")
+    wire.session.verify = True
+    with pytest.raises(requests.exceptions.SSLError):
+        wire("GET", "/secrets")
+
+
+def test_bad_clients_leave_it_running(stand_in, connect, vault):
+    host = "kv-quickstart.vault.azure.net"
+    connect(f"{host}:443")[0].sendall(b"this is no TLS greeting\r\n\r\n")
+    connect(f"{host}:443")[0].close()
+    secure(stand_in, connect(f"{host}:443")[0], host).sendall(b"nonsense\r\n\r\n")
+    leaving = secure(stand_in, connect(f"{host}:443")[0], host)
+    leaving.sendall(b"PUT /secrets/a HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+    leaving.close()
+    lying = secure(stand_in, connect(f"{host}:443")[0], host)
+    lying.sendall(b"PUT /secrets/a HTTP/1.1\r\nContent-Length: many\r\n\r\n")
+    assert lying.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+    assert vault("GET", "/secrets").status_code == 200
+
+
+def test_log_tells_connections_apart_and_keeps_no_secrets(stand_in, vault):
+    vault("PUT", "/secrets/my-secret?api-version=7.4", json={"value": "hunter2"})
+    other = Wire(stand_in, "login.microsoftonline.com")
+    other("GET", "/common/discovery/instance")
+    vault("GET", "/secrets/no-secret/")
+
+    assert [(one.connection, str(one), one.error_code) for one in stand_in.log] == [
+        (1, "PUT /secrets/my-secret 200", ""),
+        (2, "GET /common/discovery/instance 200", ""),
+        (1, "GET /secrets/no-secret/ 404", "SecretNotFound"),
+    ]
+    assert "hunter2" not in repr(list(stand_in.log))
