@@ -32,4 +32,4 @@ make_environment "$root/.venv-oldest" python "$(sed 's/~=/==/' requirements.txt)
 ruff check --quiet --config tests/ruff.toml .
 ruff format --check --quiet --diff --config tests/ruff.toml .
 shellcheck --external-sources scripts/*.sh .ci/run
-exec python -m pytest -c tests/pytest.ini --rootdir . "$@"
+exec python -m pytest -c tests/pytest.ini --rootdir . --numprocesses 4 "$@"

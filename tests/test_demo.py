@@ -96,9 +96,7 @@ def test_help_explains_it():
     ("script", "cure"),
     [
         pytest.param("exit 1", "python.org", id="too old"),
-        pytest.param(
-            'case "$2" in *venv*) exit 1;; esac', "sudo apt install python3-venv", id="no venv"
-        ),
+        pytest.param('case "$2" in *venv*) exit 1;; esac', "sudo apt install python3-venv", id="no venv"),
     ],
 )
 def test_without_a_python_that_serves_it_says_what_to_install(tmp_path, script, cure):

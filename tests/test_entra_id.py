@@ -53,9 +53,7 @@ def test_wrong_client_secret_is_refused(login, stand_in):
 
     assert answer.status_code == 401
     assert answer.json()["error"] == "invalid_client"
-    assert answer.json()["error_description"].startswith(
-        "AADSTS7000215: Invalid client secret provided. "
-    )
+    assert answer.json()["error_description"].startswith("AADSTS7000215: Invalid client secret provided. ")
 
 
 @pytest.mark.parametrize(

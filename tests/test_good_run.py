@@ -78,14 +78,15 @@ def test_last_done_waits_until_the_deletion_is_through(sample, stand_in):
     assert terminal.wait() == 0
 
 
-def test_one_run_sends_seven_requests_on_two_connections(sample, stand_in):
+def test_one_run_sends_eight_requests_on_two_connections(sample, stand_in):
     sample.run()
 
     tenant = stand_in.state.tenant_id
     assert [str(exchange) for exchange in stand_in.log] == [
-        "PUT /secrets/my-secret 401",
+        "GET /secrets/my-secret/versions 401",
         f"GET /{tenant}/v2.0/.well-known/openid-configuration 200",
         f"POST /{tenant}/oauth2/v2.0/token 200",
+        "GET /secrets/my-secret/versions 200",
         "PUT /secrets/my-secret 200",
         "GET /secrets/my-secret/ 200",
         "DELETE /secrets/my-secret 200",

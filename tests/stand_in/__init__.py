@@ -6,7 +6,8 @@ client libraries run against it unchanged. What each host answers is in the modu
 - ``entra_id``: login.microsoftonline.com, which hands out tokens
 - ``key_vault``: {vault}.vault.azure.net, which keeps secrets
 
-``state`` is what they share, ``proxy`` the way to them, ``environment`` what leads a command there.
+``state`` is what they share, ``proxy`` the way to them, ``environment`` what leads a command there;
+``faults`` lets a test say what goes wrong.
 ``python tests/stand_in COMMAND`` runs COMMAND in that environment.
 """
 

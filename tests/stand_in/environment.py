@@ -20,7 +20,7 @@ class StandIn:
     """Azure on this machine, until the context ends: nothing is left behind then.
 
     ``state`` is what Azure holds, ``vault`` the vault that is there at the start, ``proxy`` the way
-    in, ``log`` what was asked of it.
+    in, ``log`` what was asked of it, ``faults`` what shall go wrong.
     """
 
     def __init__(self, vault_name="kv-quickstart"):
@@ -28,6 +28,7 @@ class StandIn:
         self.vault = self.state.add_vault(vault_name)
         self.proxy = Proxy(self.state)
         self.log = self.proxy.log
+        self.faults = self.proxy.faults
 
     def __enter__(self):
         with ExitStack() as stack:

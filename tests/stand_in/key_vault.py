@@ -14,6 +14,15 @@ from .state import DAY, Secret, Version
 
 HOST_SUFFIX = ".vault.azure.net"
 LARGEST_VALUE = 25 * 1024  # bytes; the documented limit
+# https://learn.microsoft.com/azure/role-based-access-control/permissions/security
+DATA_ACTIONS = {
+    "get": "getSecret/action",
+    "set": "setSecret/action",
+    "list": "readMetadata/action",
+    "delete": "delete",
+    "recover": "recover/action",
+    "purge": "purge/action",
+}
 SECRET_NAME = re.compile("[0-9a-zA-Z-]{1,127}")
 
 
@@ -50,12 +59,23 @@ def _unauthorized(state, message):
 
 
 def _refusal(state, vault, claims, permission):
+    caller = f"appid={claims['appid']};oid={claims['oid']};iss={claims['iss']}"
+    place = f"{vault.name};location={vault.location}"
+    if vault.is_rbac:
+        message = (
+            "Caller is not authorized to perform action on resource.\r\n"
+            "If role assignments, deny assignments or role definitions were changed recently, "
+            "please observe propagation time.\r\n"
+            f"Caller: {caller}\r\n"
+            f"Action: 'Microsoft.KeyVault/vaults/secrets/{DATA_ACTIONS[permission]}'\r\n"
+            f"Vault: {place}\r\n"
+        )
+        return error(403, "Forbidden", message, "ForbiddenByRbac")
     if permission in vault.permissions(claims["oid"]):
         return None
-    caller = f"appid={claims['appid']};oid={claims['oid']};iss={claims['iss']}"
     message = (
         f"The user, group or application '{caller}' does not have secrets {permission} permission "
-        f"on key vault '{vault.name};location={vault.location}'. For help resolving this issue, "
+        f"on key vault '{place}'. For help resolving this issue, "
         "please see https://go.microsoft.com/fwlink/?linkid=2125287"
     )
     return error(403, "Forbidden", message, "AccessDenied")
@@ -96,9 +116,7 @@ def _bundle(vault, secret, version=None, *, value=False):
             "created": newest.created,
             "updated": newest.created,
             "recoveryLevel": (
-                "CustomizedRecoverable+Purgeable"
-                if vault.retention_days < 90
-                else "Recoverable+Purgeable"
+                "CustomizedRecoverable+Purgeable" if vault.retention_days < 90 else "Recoverable+Purgeable"
             ),
             "recoverableDays": vault.retention_days,
         },

@@ -46,11 +46,30 @@ class Request:
 
 @dataclass
 class Answer:
-    """An answer: a status, a document to send as JSON (None: no body), and headers."""
+    """An answer: a status, a document, and headers.
+
+    The document is sent as JSON; None is no body, and bytes are a page as they stand.
+    """
 
     status: int
     document: object = None
     headers: dict = field(default_factory=dict)
+
+    @property
+    def body(self):
+        """The document as bytes."""
+        if self.document is None:
+            return b""
+        if isinstance(self.document, bytes):
+            return self.document
+        return json.dumps(self.document).encode()
+
+    @property
+    def content_type(self):
+        """What the body is."""
+        if isinstance(self.document, bytes):
+            return "text/html"
+        return "application/json; charset=utf-8"
 
     @property
     def error_code(self):

@@ -1,7 +1,8 @@
 """The way in: an HTTPS proxy on the loopback that ends TLS and answers for Azure's hosts."""
 
-import json
+import socket
 import ssl
+import struct
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,14 +10,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import trustme
 
 from . import entra_id, key_vault
+from .faults import Fault, Faults
 from .messages import Answer, Request, error
+
+NO_FAULT = Fault("")
+NO_FAULT.release()
 
 
 @dataclass(frozen=True)
 class Exchange:
     """A request that came in and what was answered; ``connection`` counts from 1.
 
-    ``path`` is without the query. Bodies and headers are not kept: they hold secrets.
+    ``path`` is without the query; ``status`` is 0 where there was no answer. Bodies and headers are not kept: they hold secrets.
     """
 
     connection: int
@@ -66,12 +71,13 @@ class Proxy:
     """Answers for Azure's hosts on a port of 127.0.0.1, in threads of its own.
 
     A context manager. ``authority`` is the trustme authority that its certificates come from,
-    ``url`` where it listens, ``log`` what it was asked.
+    ``url`` where it listens, ``log`` what it was asked, ``faults`` what shall go wrong.
     """
 
     def __init__(self, state):
         self.state = state
         self.log = Log()
+        self.faults = Faults()
         self.authority = trustme.CA()
         self._contexts = {}
         self._server = _Server(("127.0.0.1", 0), _Tunnel)
@@ -83,6 +89,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
+        self.faults.release_all()
         self._server.shutdown()
         self._server.server_close()
 
@@ -107,6 +114,9 @@ class Proxy:
     def respond(self, request):
         """The answer to one request to one of Azure's hosts."""
         responder = self.responder(request.host)
+        if responder is None:
+            # The vault has been deleted since the client connected.
+            return error(404, "NotFound", f"There is no {request.host}.")
         with self.state.lock:
             return responder(self.state, request)
 
@@ -134,13 +144,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send(self, answer):
         # In one write: headers and body apart meet Nagle and delayed acknowledgements.
-        body = b"" if answer.document is None else json.dumps(answer.document).encode()
+        body = answer.body
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if answer.status != 204:
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Type", answer.content_type)
         self._headers_buffer += [b"\r\n", b"" if self.command == "HEAD" else body]
         self.flush_headers()
 
@@ -162,9 +172,7 @@ class _Tunnel(_Handler):
             return self.refuse(f"The stand-in for Azure does not know {self.path}.")
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.close_connection = True
-        with self.server.proxy.tls_context(host).wrap_socket(
-            self.connection, server_side=True
-        ) as connection:
+        with self.server.proxy.tls_context(host).wrap_socket(self.connection, server_side=True) as connection:
             _Exchanges(connection, host, self.server)
 
     def handle_any(self):
@@ -194,11 +202,19 @@ class _Exchanges(_Handler):
             self.close_connection = True
             return None
         request = Request(self.command, self.host, self.path, self.headers, body)
-        answer = proxy.respond(request)
-        self.note(request, answer)
-        return self.send(answer)
+        fault = proxy.faults.take(request) or NO_FAULT
+        answer = proxy.respond(request) if fault.works else fault.instead
+        self.note(request, answer or Answer(0))
+        fault.reached.set()
+        fault.released.wait()
+        return self.reset() if fault.reset else self.send(answer)
 
-    def note(self, request, answer: Answer):
+    def reset(self):
+        self.close_connection = True
+        # Closing resets the connection, when it is not to linger.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def note(self, request, answer):
         self.server.proxy.log.add(
             Exchange(
                 self.number,

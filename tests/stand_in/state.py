@@ -51,6 +51,7 @@ class Vault:
     name: str
     location: str = "eastus"
     retention_days: int = 90
+    is_rbac: bool = False
     deletion_seconds: float = 1
     access_policies: list = field(default_factory=list)
     secrets: dict = field(default_factory=dict)

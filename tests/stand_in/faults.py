@@ -1,0 +1,76 @@
+"""Faults on request, each one line in a test.
+
+A fault is for the next requests that match: ``wanted`` stands in the request's method, path and
+host, written ``"PUT /secrets/my-secret kv-quickstart.vault.azure.net"``.
+"""
+
+import threading
+from dataclasses import dataclass, field
+
+from .messages import Answer
+
+
+@dataclass
+class Fault:
+    """What goes wrong, ``times`` times, with requests that match ``wanted``.
+
+    ``instead`` is an Answer given in place of the work's, ``reset`` a connection reset in place of
+    the answer, ``works`` whether the work is done all the same. An answer goes out when
+    ``released`` is set; ``reached`` is set when it is ready to.
+    """
+
+    wanted: str
+    times: int = 1
+    instead: Answer | None = None
+    reset: bool = False
+    works: bool = True
+    reached: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self):
+        """Let the answer go."""
+        self.released.set()
+
+
+class Faults:
+    """The faults that are to come."""
+
+    def __init__(self):
+        self._faults = []
+        self._lock = threading.Lock()
+
+    def answer(self, wanted, answer, times=1):
+        """Answer the next ``times`` requests like this, and do nothing else."""
+        self._add(Fault(wanted, times, instead=answer, works=False)).release()
+
+    def reset(self, wanted, times=1):
+        """Reset the connection of the next ``times`` requests, and do nothing else."""
+        self._add(Fault(wanted, times, reset=True, works=False)).release()
+
+    def lose_answer(self, wanted, times=1):
+        """Do the work of the next ``times`` requests, then reset the connection."""
+        self._add(Fault(wanted, times, reset=True)).release()
+
+    def hold(self, wanted):
+        """Do the work of the next request, keep its answer back, and return the Fault."""
+        return self._add(Fault(wanted))
+
+    def take(self, request):
+        """The fault for this request, or None."""
+        text = f"{request.method} {request.path} {request.host}"
+        with self._lock:
+            for fault in self._faults:
+                if fault.times and fault.wanted in text:
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def release_all(self):
+        """Let every answer go that is kept back."""
+        for fault in self._faults:
+            fault.release()
+
+    def _add(self, fault):
+        with self._lock:
+            self._faults.append(fault)
+        return fault
