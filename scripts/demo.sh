@@ -3,21 +3,32 @@ set -eu
 # shellcheck source=scripts/set_up.sh
 . "$(dirname "$0")/set_up.sh"
 
-if [ "${1-}" = --help ] || [ "${1-}" = -h ]; then
+help=$(
   cat <<'TEXT'
-usage: scripts/demo.sh [COMMAND ...]
+usage: scripts/demo.sh [--az] [COMMAND ...]
 
 Runs COMMAND, by default the sample, with no Azure account: a stand-in for Azure
 on this machine answers it, and is gone when COMMAND ends. Nothing leaves this machine.
 
-  scripts/demo.sh                        the sample
-  scripts/demo.sh bash                   a shell in which Azure is the stand-in
+--az    with the Azure CLI signed in there too, so that the whole tutorial can be walked;
+        where there is no az on the PATH, one is installed, which takes a minute, once
+
+scripts/demo.sh                the sample
+scripts/demo.sh --az bash      a shell in which Azure is the stand-in
 
 The first run makes .venv and installs what is needed.
 TEXT
-  exit
-fi
+)
+options=()
+while [ $# -gt 0 ]; do
+  case $1 in
+  --az) options+=("$1") && shift ;;
+  -*) help_or_fail "$help" "$1" ;;
+  *) break ;;
+  esac
+done
 
 set_up
+case " ${options[*]-} " in *' --az '*) set_up_az ;; esac
 [ $# -gt 0 ] || set -- python "$root/kv_secrets.py"
-exec python "$root/tests/stand_in" "$@"
+exec python "$root/tests/stand_in" ${options[@]+"${options[@]}"} "$@"

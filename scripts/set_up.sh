@@ -3,11 +3,8 @@
 # and puts it first on the PATH. What there is to tell is told on standard error.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-
-fail() {
-  printf '%s\n' "$@" >&2
-  exit 1
-}
+# shellcheck source=scripts/common.sh
+. "$root/scripts/common.sh"
 
 # Print the command of a Python that can make the environment.
 find_python() {
@@ -39,7 +36,7 @@ make_environment() {
     return
   fi
   [ -n "$python" ] || python=$(find_python) || exit
-  printf 'Making %s, once ...\n' "$folder" >&2
+  say "Making $folder, once ..."
   if ! "$python" -m venv --clear "$folder" >&2 ||
     ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
       --requirement /dev/stdin <<<"$requirements" >&2; then
@@ -52,4 +49,15 @@ make_environment() {
 set_up() {
   make_environment "$root/.venv" '' "$(cat "$root/requirements.txt" "$root/tests/requirements.txt")"
   export VIRTUAL_ENV=$root/.venv PATH=$root/.venv/bin:$PATH
+}
+
+# Put the Azure CLI on the PATH, where there is none: its own libraries are older than the sample's,
+# so that it needs an environment of its own.
+set_up_az() {
+  command -v az >/dev/null && return
+  if [ ! -f "$root/.venv-az/requirements.txt" ]; then
+    say 'The Azure CLI takes a minute, and 730 MB.'
+  fi
+  make_environment "$root/.venv-az" '' "$(cat "$root/tests/az-requirements.txt")"
+  export PATH=$PATH:$root/.venv-az/bin
 }

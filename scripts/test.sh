@@ -12,7 +12,8 @@ for example: scripts/test.sh -k demo
 
 The sample's good runs are tested on every Python from 3.10 to 3.14 that is on the PATH or
 under pyenv, and with the oldest packages that requirements.txt allows; with --every-python
-all that the sample does is. The first run makes .venv, and one more for each of those.
+all that the sample does is. The first run makes .venv, one more for each of those, and one for
+the Azure CLI where there is no az on the PATH.
 TEXT
   exit
 fi
@@ -27,6 +28,7 @@ for version in 3.10 3.11 3.12 3.13 3.14; do
     fi
   done
 done
+set_up_az
 make_environment "$root/.venv-oldest" python "$(sed 's/~=/==/' requirements.txt)"
 
 ruff check --quiet --config tests/ruff.toml .

@@ -126,6 +126,49 @@ def login(stand_in):
     return Wire(stand_in, "login.microsoftonline.com")
 
 
+class Cloud:
+    """The stand-in with the Azure CLI signed in to it, and the project's scripts run in it.
+
+    ``environment`` is what they run in; a test may change it first.
+    """
+
+    def __init__(self, stand_in):
+        self.stand_in = stand_in
+        self.state = stand_in.state
+        self.environment = stand_in.environment()
+        del self.environment["KEY_VAULT_NAME"]
+
+    def run(self, script, *arguments, **environment):
+        """A script, run to its end without a terminal, in the environment with these changes."""
+        changed = self.environment | environment
+        return run_script(script, *arguments, environment=changed, stdin=subprocess.DEVNULL)
+
+    def az(self, *arguments):
+        """An az command, run to its end."""
+        return subprocess.run(
+            ["az", *arguments], env=self.environment, capture_output=True, text=True, timeout=300
+        )
+
+    def type(self, line, **environment):
+        """A line of a message, typed into a shell as it stands."""
+        return subprocess.run(
+            ["bash", "-euc", line],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+
+@pytest.fixture
+def cloud(stand_in):
+    """Azure with no vault in it yet; whoever makes one is not who runs the sample."""
+    stand_in.state.vaults.clear()
+    stand_in.state.groups.clear()
+    stand_in.sign_in_to_az(stand_in.state.admin)
+    return Cloud(stand_in)
+
+
 def run_script(name, *arguments, root=ROOT, environment=None, **options):
     """A script of the project's, run to its end, its output as text.
 

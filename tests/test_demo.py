@@ -123,3 +123,46 @@ def test_environment_is_made_again_when_its_python_is_gone(tmp_path):
     assert "Making" in first.stderr
     assert "Making" in second.stderr
     assert "Making" not in third.stderr
+
+
+class TestAz:
+    TUTORIAL = (
+        'eval "$(KEY_VAULT_NAME=kv-tutorial scripts/provision.sh)" && '
+        'printf "my-secret\\nhunter2\\n" | python kv_secrets.py && scripts/cleanup.sh --yes --purge'
+    )
+
+    def test_whole_tutorial_can_be_walked(self):
+        ended = run_script("demo.sh", "--az", "bash", "-c", self.TUTORIAL, cwd=ROOT)
+
+        assert ended.stdout == tutorial("my-secret", "hunter2", vault="kv-tutorial")
+        assert ended.returncode == 0
+        assert "Vault kv-tutorial: purged." in ended.stderr
+
+    def test_whoever_provisions_is_not_who_runs_the_sample(self):
+        show = "az account show --query user.name --output tsv; echo $AZURE_CLIENT_ID"
+        provisions, runs = run_script("demo.sh", "--az", "bash", "-c", show).stdout.split()
+
+        assert provisions != runs
+
+    def test_nobodys_own_sign_in_is_read_or_changed(self, tmp_path):
+        own = os.environ | {"AZURE_CONFIG_DIR": str(tmp_path / "own")}
+        ended = run_script("demo.sh", "--az", "az", "account", "clear", environment=own)
+
+        assert ended.returncode == 0
+        assert not (tmp_path / "own").exists()
+
+    def test_nothing_of_it_is_paid_for_without_the_option(self):
+        ended = run_script("demo.sh", "bash", "-c", "ls -A $AZURE_CONFIG_DIR")
+        assert ended.stdout == ""
+
+    def test_az_without_the_option_is_signed_out(self):
+        az = shutil.which("az")
+        ended = run_script("demo.sh", az, "account", "show")
+        assert "az login" in ended.stderr
+
+
+def test_option_that_it_does_not_know():
+    ended = run_script("demo.sh", "--no-such-option")
+
+    assert (ended.stdout, ended.returncode) == ("", 2)
+    assert "demo.sh --help" in ended.stderr

@@ -16,20 +16,6 @@ DELETE = f"az keyvault secret delete --vault-name {VAULT} --name my-secret"
 UNDER_WAY = f"The deletion of 'my-secret' from {VAULT} is under way already."
 PAGE = Answer(200, b"<html>Sign in to this network</html>")
 BUSY = Answer(503, b"<html>Service Unavailable</html>")
-FIREWALL = error(
-    403,
-    "Forbidden",
-    "Client address is not authorized and caller is not a trusted service.\r\n"
-    "Client address: 203.0.113.7\r\nCaller: appid=1;oid=2\r\nVault: kv-quickstart;location=eastus",
-    "ForbiddenByFirewall",
-)
-NO_PUBLIC_ACCESS = error(
-    403,
-    "Forbidden",
-    "Public network access is disabled and request is not from a trusted service nor via an approved "
-    "private link.",
-    "ForbiddenByConnection",
-)
 
 
 def commands(ended):
@@ -283,15 +269,22 @@ class TestPermissions:
 
 
 class TestNetwork:
-    @pytest.mark.parametrize(("refusal", "address"), [(FIREWALL, "203.0.113.7"), (NO_PUBLIC_ACCESS, "YOURS")])
-    def test_network_of_the_vault_is_closed(self, sample, stand_in, refusal, address):
-        stand_in.faults.answer("GET /secrets/my-secret/versions", refusal)
-        stand_in.faults.answer("GET /secrets/my-secret/versions", refusal)
+    @pytest.mark.parametrize(
+        ("closed", "address"),
+        [
+            ({"network_acls": {"defaultAction": "Deny", "ipRules": []}}, "127.0.0.1"),
+            ({"public_network_access": "Disabled"}, "YOURS"),
+        ],
+        ids=["firewall", "no public access"],
+    )
+    def test_network_of_the_vault_is_closed(self, sample, stand_in, closed, address):
+        vars(stand_in.vault).update(closed)
         ended = sample.run()
 
         check_message(ended, sample, f"network of {VAULT}")
         rule = ["az", "keyvault", "network-rule", "add", "--name", VAULT, "--ip-address", address]
         assert commands(ended)[-1] == rule
+        assert not stand_in.vault.secrets
 
     def test_no_such_vault(self, sample, stand_in):
         sample.environment["KEY_VAULT_NAME"] = "no-such-vault"

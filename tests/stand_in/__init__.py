@@ -5,6 +5,8 @@ client libraries run against it unchanged. What each host answers is in the modu
 
 - ``entra_id``: login.microsoftonline.com, which hands out tokens
 - ``key_vault``: {vault}.vault.azure.net, which keeps secrets
+- ``resource_manager``: management.azure.com, which makes resource groups and vaults
+- ``graph``: graph.microsoft.com, which knows who is who
 
 ``state`` is what they share, ``proxy`` the way to them, ``environment`` what leads a command there;
 ``faults`` lets a test say what goes wrong.

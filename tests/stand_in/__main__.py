@@ -16,11 +16,14 @@ from stand_in import StandIn
 def main(arguments=None):
     """Run the command on this terminal and return its exit status, 128 + n for signal n."""
     parser = argparse.ArgumentParser(prog="stand_in", description=__doc__)
+    parser.add_argument("--az", action="store_true", help="sign in to the Azure CLI there, too")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args(arguments)
     if not options.command:
         parser.error("which command?")
     with StandIn() as stand_in:
+        if options.az:
+            stand_in.sign_in_to_az(stand_in.state.admin)
         return run(options.command, stand_in.environment())
 
 

@@ -1,13 +1,21 @@
 """Entra ID, login.microsoftonline.com: where the token endpoint is, and tokens.
 
-Recorded: the discovery documents, the token, AADSTS7000215. The other codes are those of
+Service principals sign in with a client secret, users with a password. Recorded: the discovery
+documents, a service principal's token, AADSTS7000215. The other codes are those of
 https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
 """
 
+import base64
 import hmac
+import json
+import re
+import time
+
+import jwt
 
 from . import tokens
 from .messages import Answer, find_route
+from .state import User
 
 HOST = "login.microsoftonline.com"
 
@@ -18,10 +26,11 @@ def answer(state, request):
     if route is None:
         # Not recorded.
         return _error(404, "not_found", f"There is no {request.method} {request.path}.")
-    if parts.get("tenant", state.tenant_id) != state.tenant_id:
-        message = f"AADSTS90002: Tenant '{parts['tenant']}' not found."
-        return _error(400, "invalid_tenant", message)
-    return route[2](state, request)
+    tenant = parts.pop("tenant", state.tenant_id)
+    # Users sign in to "organizations" when they name no tenant.
+    if tenant not in (state.tenant_id, "organizations"):
+        return _error(400, "invalid_tenant", f"AADSTS90002: Tenant '{tenant}' not found.")
+    return route[2](state, request, **parts)
 
 
 def _error(status, code, description):
@@ -67,35 +76,91 @@ def _configuration(state, request):
 
 def _token(state, request):
     form = request.form
-    if form.get("grant_type") != "client_credentials":
+    grants = {
+        "client_credentials": _by_client_secret,
+        "password": _by_password,
+        "refresh_token": _by_refresh_token,
+    }
+    if form.get("grant_type") not in grants:
         message = "AADSTS70003: The app requested an unsupported grant type."
         return _error(400, "unsupported_grant_type", message)
+    principal = grants[form["grant_type"]](state, form)
+    if isinstance(principal, Answer):
+        return principal
+    resource = re.match(r"(\S+)/\.default(\s|$)", form.get("scope", ""))
+    if not resource:
+        message = "AADSTS1002012: The provided value for scope is not valid."
+        return _error(400, "invalid_scope", message)
+    answer = {
+        "token_type": "Bearer",
+        "expires_in": tokens.LIFETIME,
+        "ext_expires_in": tokens.LIFETIME,
+        "access_token": tokens.issue(state, principal, resource[1]),
+    }
+    if isinstance(principal, User):
+        answer |= _of_user(state, principal, form)
+    return Answer(200, answer)
+
+
+def _by_client_secret(state, form):
     client_id = form.get("client_id", "")
     principal = state.find_principal(client_id=client_id)
     if principal is None:
         message = f"AADSTS700016: Application with identifier '{client_id}' was not found."
         return _error(400, "unauthorized_client", message)
-    client_secret = form.get("client_secret", "")
-    if not hmac.compare_digest(client_secret.encode(), principal.client_secret.encode()):
+    if not _equal(form.get("client_secret"), principal.client_secret):
         message = (
             "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the "
             "request is the client secret value, not the client secret ID, for a secret added to "
             f"app '{client_id}'."
         )
         return _error(401, "invalid_client", message)
-    resource, _, rest = form.get("scope", "").rpartition("/.default")
-    if not resource or rest:
-        message = "AADSTS1002012: The provided value for scope is not valid."
-        return _error(400, "invalid_scope", message)
-    return Answer(
-        200,
-        {
-            "token_type": "Bearer",
-            "expires_in": tokens.LIFETIME,
-            "ext_expires_in": tokens.LIFETIME,
-            "access_token": tokens.issue(state, principal, resource),
-        },
-    )
+    return principal
+
+
+def _by_password(state, form):
+    user = state.find_principal(name=form.get("username", ""))
+    if not isinstance(user, User) or not _equal(form.get("password"), user.password):
+        message = "AADSTS50126: Error validating credentials due to invalid username or password."
+        return _error(400, "invalid_grant", message)
+    return user
+
+
+def _by_refresh_token(state, form):
+    try:
+        claims = jwt.decode(form.get("refresh_token", ""), state.signing_key, [tokens.ALGORITHM])
+    except jwt.InvalidTokenError:
+        return _error(400, "invalid_grant", "AADSTS9002313: Invalid request. It is malformed or invalid.")
+    return state.find_principal(object_id=claims["refreshes"])
+
+
+def _equal(given, expected):
+    return hmac.compare_digest((given or "").encode(), expected.encode())
+
+
+def _of_user(state, user, form):
+    """What else a user's client gets: who it is for, and a token to ask for more with."""
+    identity = {
+        "aud": form.get("client_id"),
+        "iss": _url(state, "/v2.0"),
+        "iat": int(time.time()),
+        "exp": int(time.time()) + tokens.LIFETIME,
+        "oid": user.object_id,
+        "sub": user.object_id,
+        "tid": state.tenant_id,
+        "preferred_username": user.name,
+    }
+    client_info = json.dumps({"uid": user.object_id, "utid": state.tenant_id}).encode()
+    return {
+        "scope": form["scope"],
+        "id_token": jwt.encode(identity, state.signing_key, tokens.ALGORITHM),
+        "client_info": base64.urlsafe_b64encode(client_info).decode().rstrip("="),
+        "refresh_token": jwt.encode({"refreshes": user.object_id}, state.signing_key, tokens.ALGORITHM),
+    }
+
+
+def _realm(state, request, name):
+    return Answer(200, {"account_type": "Managed", "domain_name": name.partition("@")[2], "ver": "1.0"})
 
 
 def _url(state, path):
@@ -104,6 +169,7 @@ def _url(state, path):
 
 ROUTES = [
     ("GET", "/common/discovery/instance", _discovery),
+    ("GET", "/common/userrealm/(?P<name>[^/]+)", _realm),
     ("GET", r"/(?P<tenant>[^/]+)/v2\.0/\.well-known/openid-configuration", _configuration),
     ("POST", r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token", _token),
 ]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,12 +36,22 @@ class StandIn:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
             self.certificates = folder / "certificates.pem"
             self.proxy.authority.cert_pem.write_to_path(self.certificates)
+            self.azure_config = folder / "azure"
             stack.enter_context(self.proxy)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_):
         self._stack.close()
+
+    def sign_in_to_az(self, principal):
+        """Sign ``principal`` in to the Azure CLI, with the folder that the environment gives it.
+
+        Raises ``subprocess.CalledProcessError`` when az does not do it; it says why on its own.
+        """
+        identity = ["--username", principal.client_id, "--password", principal.client_secret]
+        command = ["az", "login", "--service-principal", *identity, "--tenant", self.state.tenant_id]
+        subprocess.run([*command, "--output", "none"], env=self.environment(), check=True)
 
     def environment(self):
         """A copy of this process's environment in which the stand-in is Azure."""
@@ -58,6 +69,9 @@ class StandIn:
             "AZURE_CLIENT_ID": sample.client_id,
             "AZURE_CLIENT_SECRET": sample.client_secret,
             "KEY_VAULT_NAME": self.vault.name,
+            # The Azure CLI's own folder, so that nobody's sign-in is read or changed.
+            "AZURE_CONFIG_DIR": str(self.azure_config),
+            "AZURE_CORE_COLLECT_TELEMETRY": "no",
             # Nobody answers there, so that no credential asks beyond the loopback.
             "AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:1",
         }

@@ -65,6 +65,11 @@ class Faults:
                     return fault
         return None
 
+    def clear(self):
+        """Let nothing more go wrong."""
+        with self._lock:
+            self._faults.clear()
+
     def release_all(self):
         """Let every answer go that is kept back."""
         for fault in self._faults:

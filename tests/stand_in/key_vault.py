@@ -13,6 +13,7 @@ from .messages import Answer, error, find_route
 from .state import DAY, Secret, Version
 
 HOST_SUFFIX = ".vault.azure.net"
+CLIENT_ADDRESS = "127.0.0.1"
 LARGEST_VALUE = 25 * 1024  # bytes; the documented limit
 # https://learn.microsoft.com/azure/role-based-access-control/permissions/security
 DATA_ACTIONS = {
@@ -61,6 +62,20 @@ def _unauthorized(state, message):
 def _refusal(state, vault, claims, permission):
     caller = f"appid={claims['appid']};oid={claims['oid']};iss={claims['iss']}"
     place = f"{vault.name};location={vault.location}"
+    if vault.public_network_access == "Disabled":
+        message = (
+            "Public network access is disabled and request is not from a trusted service nor via an "
+            f"approved private link.\r\nCaller: {caller}\r\nVault: {place}"
+        )
+        return error(403, "Forbidden", message, "ForbiddenByConnection")
+    if not vault.lets_in(CLIENT_ADDRESS):
+        message = (
+            "Client address is not authorized and caller is not a trusted service.\r\n"
+            f"Client address: {CLIENT_ADDRESS}\r\nCaller: {caller}\r\nVault: {place}"
+        )
+        return error(403, "Forbidden", message, "ForbiddenByFirewall")
+    if vault.is_rbac and state.has_role(claims["oid"], vault):
+        return None
     if vault.is_rbac:
         message = (
             "Caller is not authorized to perform action on resource.\r\n"

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import trustme
 
-from . import entra_id, key_vault
+from . import entra_id, graph, key_vault, resource_manager
 from .faults import Fault, Faults
 from .messages import Answer, Request, error
 
@@ -95,8 +95,9 @@ class Proxy:
 
     def responder(self, host):
         """The function that answers requests to ``host``, or None where there is no such host."""
-        if host == entra_id.HOST:
-            return entra_id.answer
+        for module in (entra_id, graph, resource_manager):
+            if host == module.HOST:
+                return module.answer
         vault = self.state.find_vault(host.removesuffix(key_vault.HOST_SUFFIX))
         if vault and host.endswith(key_vault.HOST_SUFFIX):
             return lambda state, request: key_vault.answer(state, vault, request)

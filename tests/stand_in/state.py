@@ -5,8 +5,21 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
 DAY = 24 * 60 * 60  # seconds
+
+# Key Vault Secrets Officer, which may do everything with secrets:
+# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/security
+OFFICER_ROLE = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
+
+
+def timestamp(seconds):
+    """Seconds since 1970 as Azure Resource Manager writes them, in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+SECRET_PERMISSIONS = {"backup", "delete", "get", "list", "purge", "recover", "restore", "set"}
 
 
 @dataclass
@@ -17,6 +30,26 @@ class ServicePrincipal:
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(30))
+
+
+@dataclass
+class User(ServicePrincipal):
+    """Somebody who signs in with a password; ``client_id`` means nothing then."""
+
+    @property
+    def password(self):
+        """The password, random as a client secret is."""
+        return self.client_secret
+
+
+@dataclass
+class RoleAssignment:
+    """A role that an identity has on a scope, which is the path of a resource, and below."""
+
+    name: str
+    scope: str
+    role_definition_id: str
+    object_id: str
 
 
 @dataclass
@@ -49,21 +82,32 @@ class Vault:
     """
 
     name: str
+    resource_group: str
     location: str = "eastus"
     retention_days: int = 90
     is_rbac: bool = False
+    public_network_access: str = "Enabled"
+    network_acls: dict | None = None
     deletion_seconds: float = 1
     access_policies: list = field(default_factory=list)
     secrets: dict = field(default_factory=dict)
+    deleted_at: float | None = None
 
     def permissions(self, object_id):
         """What the access policies let this identity do with secrets, in lower case."""
-        return {
+        granted = {
             permission.lower()
             for policy in self.access_policies
             if policy["objectId"] == object_id
             for permission in policy["permissions"].get("secrets") or []
         }
+        return SECRET_PERMISSIONS if "all" in granted else granted
+
+    def lets_in(self, address):
+        """Whether the rules of the vault's firewall let an address in."""
+        rules = self.network_acls or {}
+        allowed = [rule["value"].removesuffix("/32") for rule in rules.get("ipRules") or []]
+        return rules.get("defaultAction") != "Deny" or address in allowed
 
     def add_secret(self, name, *values, enabled=True):
         """Put a secret there as if somebody had set each of these values in turn."""
@@ -86,22 +130,63 @@ class State:
         self.lock = threading.RLock()
         self.tenant_id = str(uuid.uuid4())
         self.signing_key = secrets.token_bytes(32)
+        self.subscription_id = str(uuid.uuid4())
         self.sample = ServicePrincipal("kv-quickstart-sample")
-        self.principals = [self.sample]
+        self.admin = ServicePrincipal("kv-quickstart-admin")
+        self.user = User("somebody@example.com")
+        self.principals = [self.sample, self.admin, self.user]
+        self.groups = {}
         self.vaults = {}
+        self.deleted_vaults = {}
+        self.role_assignments = []
 
-    def add_vault(self, name, *, secret_permissions=("delete", "get", "list", "set")):
-        """A new vault whose access policy grants the sample's service principal these."""
-        vault = Vault(name)
-        vault.access_policies.append(
-            {
+    def add_vault(self, name, *, resource_group="KeyVault-PythonQS-rg"):
+        """A new vault as the tutorial makes it, in a resource group that is made if need be.
+
+        Its access policies grant the sample's service principal what the tutorial grants, and the
+        one that it was made by everything.
+        """
+        self.groups.setdefault(resource_group.lower(), "eastus")
+        vault = self.vaults[name.lower()] = Vault(name, resource_group)
+        for principal, permissions in (
+            (self.sample, ["delete", "get", "list", "set"]),
+            (self.admin, ["all"]),
+        ):
+            policy = {
                 "tenantId": self.tenant_id,
-                "objectId": self.sample.object_id,
-                "permissions": {"secrets": list(secret_permissions)},
+                "objectId": principal.object_id,
+                "permissions": {"secrets": permissions},
             }
-        )
-        self.vaults[name.lower()] = vault
+            vault.access_policies.append(policy)
         return vault
+
+    def delete_vault(self, vault):
+        """Move a vault with all that it holds to the deleted ones."""
+        vault.deleted_at = time.time()
+        self.deleted_vaults[vault.name.lower()] = self.vaults.pop(vault.name.lower())
+
+    def recover_vault(self, vault):
+        """Move a deleted vault back."""
+        vault.deleted_at = None
+        self.vaults[vault.name.lower()] = self.deleted_vaults.pop(vault.name.lower())
+        return vault
+
+    def vaults_in(self, group):
+        """The vaults of a resource group, whatever the case of its name."""
+        return [one for one in self.vaults.values() if one.resource_group.lower() == group.lower()]
+
+    def has_role(self, object_id, vault):
+        """Whether a role assignment lets this identity work with the secrets of an RBAC vault."""
+        path = (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{vault.resource_group}"
+            f"/providers/Microsoft.KeyVault/vaults/{vault.name}/"
+        ).lower()
+        return any(
+            one.object_id == object_id
+            and one.role_definition_id.endswith(OFFICER_ROLE)
+            and path.startswith(f"{one.scope.lower().rstrip('/')}/")
+            for one in self.role_assignments
+        )
 
     def find_vault(self, name):
         """The vault of that name, whatever its case; None where there is none."""

@@ -12,6 +12,8 @@ ALGORITHM = "HS256"
 LIFETIME = 3600  # seconds
 
 KEY_VAULT = "https://vault.azure.net"
+RESOURCE_MANAGER = "https://management.core.windows.net/"
+GRAPH = "https://graph.microsoft.com/"
 
 
 class WrongTenant(Exception):
@@ -37,7 +39,6 @@ def issue(state, principal, audience, *, tenant_id=None, lifetime=LIFETIME):
         "nbf": now,
         "exp": now + lifetime,
         "appid": principal.client_id,
-        "idtyp": "app",
         "oid": principal.object_id,
         "sub": principal.object_id,
         "tid": tenant_id,
@@ -55,7 +56,9 @@ def check(state, request, audience):
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise jwt.InvalidTokenError("no bearer token")
-    claims = jwt.decode(token, state.signing_key, [ALGORITHM], audience=audience)
+    # Clients write the name of a service with and without the slash.
+    audiences = [audience.rstrip("/"), audience.rstrip("/") + "/"]
+    claims = jwt.decode(token, state.signing_key, [ALGORITHM], audience=audiences)
     if claims["iss"] != issuer(state.tenant_id):
         raise WrongTenant(claims["iss"])
     return claims

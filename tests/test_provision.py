@@ -1,0 +1,311 @@
+"""scripts/provision.sh with the real Azure CLI: a resource group, a vault and an access policy."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT
+from stand_in.messages import error
+
+GROUP = "KeyVault-PythonQS-rg"
+VAULT_NAME = re.compile("(?=.{3,24}$)[A-Za-z](-?[A-Za-z0-9])*")
+TUTORIAL = {"delete", "get", "list", "set"}
+
+
+def export(name="kv-tutorial"):
+    return f"export KEY_VAULT_NAME='{name}'\n"
+
+
+def policy(vault, object_id):
+    """The permissions that one identity has in a vault, by kind, without the kinds of none."""
+    (found,) = [one for one in vault.access_policies if one["objectId"] == object_id]
+    return {kind: set(granted) for kind, granted in found["permissions"].items() if granted}
+
+
+def writes(cloud):
+    """What was sent to Azure Resource Manager that changes something."""
+    return [
+        str(one)
+        for one in cloud.stand_in.log
+        if one.host == "management.azure.com" and one.method not in ("GET", "HEAD")
+    ]
+
+
+def check_refusal(ended, cloud, *words):
+    """Nothing was changed and nothing is for eval; the message has these words."""
+    assert (ended.stdout, ended.returncode) == ("", 1)
+    for word in words:
+        assert word in ended.stderr
+    assert writes(cloud) == []
+
+
+@pytest.fixture
+def provision(cloud):
+    """A function that runs the script for the vault kv-tutorial, with changes to the environment."""
+
+    def provision(**environment):
+        return cloud.run("provision.sh", **({"KEY_VAULT_NAME": "kv-tutorial"} | environment))
+
+    return provision
+
+
+def test_first_run_makes_what_the_tutorial_needs(provision, cloud):
+    ended = provision()
+
+    assert (ended.stdout, ended.returncode) == (export(), 0)
+    vault = cloud.state.find_vault("kv-tutorial")
+    assert (vault.resource_group, vault.location) == (GROUP, "eastus")
+    assert cloud.state.groups == {GROUP.lower(): "eastus"}
+    assert not vault.is_rbac
+    assert vault.retention_days == 7
+    assert policy(vault, cloud.state.sample.object_id) == {"secrets": TUTORIAL}
+    steps = ended.stderr.splitlines()
+    assert steps[:2] == [f"Resource group {GROUP}: made in eastus.", "Vault kv-tutorial: made."]
+    assert len(steps) == 3
+    assert steps[2].startswith("Access policy for ")
+
+
+def test_second_run_changes_nothing(provision, cloud):
+    provision()
+    before, written = repr(cloud.state.vaults), len(writes(cloud))
+    ended = provision()
+
+    assert (ended.stdout, ended.returncode) == (export(), 0)
+    assert [line.rpartition(" ")[2] for line in ended.stderr.splitlines()] == ["found."] * 3
+    assert repr(cloud.state.vaults) == before
+    assert len(writes(cloud)) == written
+
+
+@pytest.mark.parametrize("wanted", ["PUT /subscriptions/", "/vaults/kv-tutorial ", "PUT .*policy"])
+def test_half_way_run_is_finished_by_the_next(provision, cloud, wanted):
+    if wanted == "PUT .*policy":
+        provision()
+        cloud.state.find_vault("kv-tutorial").access_policies.clear()
+    else:
+        refusal = error(400, "BadRequest", "Not today.")
+        cloud.stand_in.faults.answer(wanted, refusal, times=2)
+        first = provision()
+        cloud.stand_in.faults.clear()
+        assert (first.stdout, first.returncode != 0) == ("", True)
+        assert "Not today." in first.stderr
+    ended = provision()
+
+    assert (ended.stdout, ended.returncode) == (export(), 0)
+    vault = cloud.state.find_vault("kv-tutorial")
+    assert policy(vault, cloud.state.sample.object_id) == {"secrets": TUTORIAL}
+
+
+def test_names_that_are_made_up_are_valid_and_differ(cloud):
+    names = []
+    for _ in range(2):
+        ended = cloud.run("provision.sh")
+        (name,) = re.findall("^export KEY_VAULT_NAME='(.*)'$", ended.stdout)
+        assert VAULT_NAME.fullmatch(name)
+        assert cloud.state.find_vault(name)
+        names.append(name)
+    assert names[0] != names[1]
+
+
+def test_other_group_and_location(provision, cloud):
+    ended = provision(RESOURCE_GROUP="my group's (new)", LOCATION="westeurope")
+
+    assert "Resource group my group's (new): made in westeurope." in ended.stderr
+    vault = cloud.state.find_vault("kv-tutorial")
+    assert (vault.resource_group, vault.location) == ("my group's (new)", "westeurope")
+
+
+def test_group_that_exists_is_used_in_its_own_location(provision, cloud):
+    cloud.state.groups[GROUP.lower()] = "francecentral"
+    ended = provision()
+
+    assert f"Resource group {GROUP}: found." in ended.stderr
+    assert cloud.state.groups == {GROUP.lower(): "francecentral"}
+    assert cloud.state.find_vault("kv-tutorial").location == "francecentral"
+
+
+def test_rbac_vault_is_refused_and_unchanged(provision, cloud):
+    vault = cloud.state.add_vault("kv-tutorial")
+    vault.is_rbac = True
+    before = repr(vault)
+    ended = provision()
+
+    check_refusal(ended, cloud, "goes by roles", "Key Vault Secrets Officer")
+    assert repr(vault) == before
+
+
+def test_role_assignment_that_it_gives_would_do_instead(provision, cloud, sample):
+    cloud.state.add_vault("kv-tutorial").is_rbac = True
+    cure = provision().stderr.splitlines()[-1]
+
+    assert cloud.type(cure).returncode == 0
+    sample.environment["KEY_VAULT_NAME"] = "kv-tutorial"
+    assert sample.run().returncode == 0
+
+
+@pytest.mark.parametrize("cure", ["az keyvault recover", "az keyvault purge"])
+@pytest.mark.parametrize("group_is_there", [True, False])
+def test_deleted_vault_can_be_recovered_or_purged(provision, cloud, cure, group_is_there):
+    vault = cloud.state.add_vault("kv-tutorial")
+    vault.add_secret("kept", "precious")
+    cloud.state.delete_vault(vault)
+    if not group_is_there:
+        cloud.state.groups.clear()
+    ended = provision()
+
+    check_refusal(ended, cloud, "deleted and not purged", "different name")
+    commands = [line for line in ended.stderr.splitlines() if line.startswith("az ")]
+    assert [one.startswith("az group create ") for one in commands].count(True) == (not group_is_there)
+    for command in commands:
+        if command.startswith(("az group create ", cure)):
+            assert cloud.type(command).returncode == 0, command
+    assert provision().stdout == export()
+    kept = cloud.state.find_vault("kv-tutorial").find("kept")
+    assert (kept is not None) == (cure == "az keyvault recover")
+
+
+def test_name_that_is_taken_in_another_group(provision, cloud):
+    vault = cloud.state.add_vault("kv-tutorial", resource_group="elsewhere-rg")
+    before = repr(vault)
+    ended = provision()
+
+    check_refusal(ended, cloud, "another resource group, elsewhere-rg", "different name")
+    assert "export RESOURCE_GROUP='elsewhere-rg'" in ended.stderr
+    assert repr(vault) == before
+    assert provision(RESOURCE_GROUP="ELSEWHERE-rg").stdout == export()
+
+
+def test_name_that_is_taken_out_of_sight(provision, cloud):
+    taken = error(409, "VaultAlreadyExists", "The vault name 'kv-tutorial' is already in use.")
+    wanted = f"PUT /subscriptions/{cloud.state.subscription_id}/resourceGroups/{GROUP}/providers"
+    cloud.stand_in.faults.answer(wanted, taken)
+    ended = provision()
+
+    assert (ended.stdout, ended.returncode != 0) == ("", True)
+    assert "already in use" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("1vault", "a--b", "ab", "a" * 25, "kv_1", "kv-", "kv;touch x", "$(touch x)", "`touch x`"),
+        *("kv\ntouch x", "välut", "' || touch x", "https://kv.vault.azure.net", "-kv"),
+    ],
+)
+def test_bad_name_is_refused_before_anything_is_sent(tmp_path, name):
+    ended = subprocess.run(
+        [ROOT / "scripts/provision.sh"],
+        env={"PATH": "/usr/bin:/bin", "KEY_VAULT_NAME": name},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ended.stdout, ended.returncode) == ("", 1)
+    assert "3 to 24 letters, digits and single hyphens" in ended.stderr
+    assert "export KEY_VAULT_NAME=" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_in_a_setting_is_executed(provision, cloud, tmp_path):
+    harm = f"$(touch {tmp_path}/x)`touch {tmp_path}/x`;touch {tmp_path}/x'"
+    for name in ("RESOURCE_GROUP", "LOCATION", "AZURE_CLIENT_ID"):
+        provision(**{name: harm})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_is_signed_in(provision, cloud):
+    cloud.az("account", "clear")
+    ended = provision()
+
+    check_refusal(ended, cloud, "Nobody is signed in", "\naz login\n")
+
+
+def test_there_is_no_az(provision, cloud, tmp_path):
+    for tool in ("bash", "cat", "dirname", "od", "tr"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    ended = provision(PATH=str(tmp_path))
+
+    check_refusal(ended, cloud, "az, is not installed", "https://learn.microsoft.com/")
+
+
+def test_service_principal_that_does_not_exist(provision, cloud):
+    ended = provision(AZURE_CLIENT_ID="11111111-2222-3333-4444-555555555555")
+
+    assert (ended.stdout, ended.returncode != 0) == ("", True)
+    assert "11111111-2222-3333-4444-555555555555" in ended.stderr
+    assert writes(cloud) == []
+
+
+def test_without_a_client_id_the_policy_is_for_the_signed_in_service_principal(provision, cloud):
+    assert provision(AZURE_CLIENT_ID="").returncode == 0
+
+    vault = cloud.state.find_vault("kv-tutorial")
+    assert policy(vault, cloud.state.admin.object_id) == {"secrets": TUTORIAL}
+    assert len(vault.access_policies) == 1
+
+
+def test_without_a_client_id_the_policy_is_for_the_signed_in_user(provision, cloud):
+    cloud.az("account", "clear")
+    user = cloud.state.user
+    login = cloud.az("login", "--username", user.name, "--password", user.password)
+    assert login.returncode == 0, login.stderr
+    assert provision(AZURE_CLIENT_ID="").returncode == 0
+
+    vault = cloud.state.find_vault("kv-tutorial")
+    assert policy(vault, user.object_id) == {"secrets": TUTORIAL}
+
+
+def test_whoever_makes_the_vault_for_another_keeps_all_permissions(provision, cloud):
+    provision()
+
+    vault = cloud.state.find_vault("kv-tutorial")
+    assert policy(vault, cloud.state.admin.object_id)["secrets"] == {"all"}
+
+
+def test_permissions_that_are_there_already_stay(provision, cloud):
+    vault = cloud.state.add_vault("kv-tutorial")
+    vault.access_policies[0]["permissions"]["secrets"] = ["Get", "Purge"]
+    provision()
+
+    assert policy(vault, cloud.state.sample.object_id)["secrets"] == TUTORIAL | {"purge"}
+
+
+def test_errors_of_az_are_shown_and_its_json_is_not(provision, cloud):
+    ended = provision(LOCATION="")
+    assert "{" not in ended.stderr
+
+    cloud.state.groups.clear()
+    ended = provision(KEY_VAULT_NAME="kv-other", RESOURCE_GROUP="/")
+    assert ended.returncode != 0
+    assert "ERROR" in ended.stderr
+
+
+def test_sample_runs_in_what_was_provisioned(provision, sample):
+    line = provision().stdout
+    sample.command = ["bash", "-c", line + 'exec "$@"', "bash", *sample.command]
+    ended = sample.run()
+
+    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert "from kv-tutorial ..." in ended.stdout
+
+
+def test_eval_of_its_output_sets_the_name(provision, cloud):
+    ended = cloud.type(provision().stdout + "echo $KEY_VAULT_NAME")
+    assert ended.stdout == "kv-tutorial\n"
+
+
+def test_help_names_the_settings(cloud):
+    ended = cloud.run("provision.sh", "--help")
+
+    assert ended.returncode == 0
+    for name in ("KEY_VAULT_NAME", "RESOURCE_GROUP", "LOCATION", "AZURE_CLIENT_ID"):
+        assert name in ended.stdout
+
+
+def test_argument_that_it_does_not_know(cloud):
+    ended = cloud.run("provision.sh", "--purge")
+
+    assert (ended.stdout, ended.returncode) == ("", 2)
+    assert "provision.sh --help" in ended.stderr
