@@ -11,12 +11,14 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from stand_in import StandIn
+from stand_in.trace import Trace
 
 
 def main(arguments=None):
     """Run the command on this terminal and return its exit status, 128 + n for signal n."""
     parser = argparse.ArgumentParser(prog="stand_in", description=__doc__)
     parser.add_argument("--az", action="store_true", help="sign in to the Azure CLI there, too")
+    parser.add_argument("--trace", action="store_true", help="show each request on standard error")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args(arguments)
     if not options.command:
@@ -24,6 +26,8 @@ def main(arguments=None):
     with StandIn() as stand_in:
         if options.az:
             stand_in.sign_in_to_az(stand_in.state.admin)
+        if options.trace:
+            stand_in.log.trace = Trace(sys.stderr)
         return run(options.command, stand_in.environment())
 
 

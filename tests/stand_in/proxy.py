@@ -19,7 +19,8 @@ NO_FAULT.release()
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request that came in and what was answered; ``connection`` counts from 1.
+    """A request that came in and what was answered; ``connection`` counts from 1, and
+    is 0 for a CONNECT that was refused.
 
     ``path`` is without the query; ``status`` is 0 where there was no answer. Bodies and headers are not kept: they hold secrets.
     """
@@ -36,9 +37,10 @@ class Exchange:
 
 
 class Log:
-    """The exchanges so far, in the order in which they were answered."""
+    """The exchanges so far, in the order in which they were answered; ``trace`` shows new ones."""
 
     def __init__(self):
+        self.trace = None
         self._exchanges = []
         self._changed = threading.Condition()
 
@@ -53,6 +55,8 @@ class Log:
         """Note an exchange and wake those who wait for one."""
         with self._changed:
             self._exchanges.append(exchange)
+            if self.trace:
+                self.trace.show(exchange)
             self._changed.notify_all()
 
     def wait_for(self, wanted, count=1, timeout=60):
@@ -170,6 +174,7 @@ class _Tunnel(_Handler):
     def do_CONNECT(self):
         host, _, port = self.path.lower().rpartition(":")
         if port != "443" or not self.server.proxy.responder(host):
+            self.server.proxy.log.add(Exchange(0, host, "CONNECT", f":{port}", 403, ""))
             return self.refuse(f"The stand-in for Azure does not know {self.path}.")
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.close_connection = True
