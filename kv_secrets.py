@@ -65,17 +65,17 @@ az keyvault list --query "[].name" --output tsv""",
     "not a secret name": "A secret's name has 1 to 127 letters, digits and hyphens. Choose such a name:",
     "name in use": "'{secret_name}' is in use in {vault_name}, and stays as it is. Choose a different name:",
     "not yours|[(]SecretNotFound": "'{secret_name}' is not there any more as you stored it. Choose a different name:",
-    '"ObjectIsDeletedBut': """'{secret_name}' is deleted but recoverable. Choose a different name, or recover or purge it:
+    '["(]ObjectIsDeletedBut': """'{secret_name}' is deleted but recoverable. Choose a different name, or recover or purge it:
 az keyvault secret recover --vault-name {vault_name} --name {secret_name}
 az keyvault secret purge --vault-name {vault_name} --name {secret_name}""",
-    '"ObjectIsBeingDeleted': "'{secret_name}' is still being deleted. Wait a little, or choose a different name:",
-    "[(]BadParameter": "Key Vault takes values of 25 KB at the most. Choose a shorter one:",
+    '["(]ObjectIsBeingDeleted': "'{secret_name}' is still being deleted. Wait a little, or choose a different name:",
+    "[(]BadParameter|status 413": "Key Vault takes values of 25 KB at the most. Choose a shorter one:",
     "status (429|5)": "Key Vault is too busy, or not well. Wait a minute, and try again:",
-    '(oid=(?P<oid>[^;]+).*)?"AccessDenied': """You lack a permission in {vault_name}. This gives all that the sample needs:
+    '(oid=(?P<oid>[^;]+).*)?["(]AccessDenied': """You lack a permission in {vault_name}. This gives all that the sample needs:
 az keyvault set-policy --name {vault_name} {identity} --secret-permissions delete get list set""",
-    '(oid=(?P<oid>[^;]+).*)?"ForbiddenByRbac': """You lack a role in {vault_name}. This gives it; it takes some minutes to work:
+    '(oid=(?P<oid>[^;]+).*)?["(]ForbiddenByRbac': """You lack a role in {vault_name}. This gives it; it takes some minutes to work:
 az role assignment create --role "Key Vault Secrets Officer" --assignee {oid} --scope "$(az keyvault show --name {vault_name} --query id --output tsv)\"""",
-    '(address: (?P<address>[0-9.]+).*)?"ForbiddenBy': """The network of {vault_name} is closed to this machine. Work inside it, or open it to your address:
+    '(address: (?P<address>[0-9.]+).*)?["(]ForbiddenBy': """The network of {vault_name} is closed to this machine. Work inside it, or open it to your address:
 az keyvault update --name {vault_name} --public-network-access Enabled --default-action Deny
 az keyvault network-rule add --name {vault_name} --ip-address {address}""",
     "(AKV10032:.*?net/|tokens for tenant )(?P<tenant>[^/.]+)": """You are not in {vault_name}'s tenant. Sign in there, or set AZURE_TENANT_ID to it:

@@ -28,7 +28,7 @@ location=${LOCATION:-eastus}
 check_vault_name "$vault"
 signed_in=$(signed_in) || exit
 for_self=''
-if [ -z "${AZURE_CLIENT_ID-}" ]; then for_self=1; fi
+case "${AZURE_CLIENT_ID-}" in '' | "${signed_in#* }") for_self=1 ;; esac
 case "$for_self$signed_in" in
 "1user "*) object_id=$(az ad signed-in-user show --query id --output tsv) ;;
 *) object_id=$(az ad sp show --id "${AZURE_CLIENT_ID:-${signed_in#* }}" --query id --output tsv) ;;

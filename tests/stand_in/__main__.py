@@ -25,7 +25,12 @@ def main(arguments=None):
         parser.error("which command?")
     with StandIn() as stand_in:
         if options.az:
-            stand_in.sign_in_to_az(stand_in.state.admin)
+            try:
+                stand_in.sign_in_to_az(stand_in.state.admin)
+            except (OSError, subprocess.CalledProcessError):
+                sys.exit(
+                    "The Azure CLI could not be signed in. Does it work, and is it up to date?\naz version"
+                )
         if options.trace:
             stand_in.log.trace = Trace(sys.stderr)
         return run(options.command, stand_in.environment())

@@ -29,7 +29,7 @@ class ServicePrincipal:
     name: str
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(30))
+    client_secret: str = field(default_factory=lambda: secrets.token_hex(20))
 
 
 @dataclass
