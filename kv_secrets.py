@@ -58,8 +58,8 @@ def check(is_fine, problem):
 DELETE = "az keyvault secret delete --vault-name {vault_name} --name {secret_name}"
 STATUS = {"'KeyboardInterrupt": 130, "not a vault name": 2, "not a secret name": 2}
 PROBLEMS = {
-    "not a vault name": """KEY_VAULT_NAME is not set to a vault's name: 3 to 24 letters, digits, single hyphens, no address.
-Set it to the name of your vault; the second command lists all of yours:
+    "not a vault name": """KEY_VAULT_NAME is not set to a vault's name: 3 to 24 letters, digits and single hyphens, a letter
+first, no hyphen last, and no address around it. The second of these commands lists your vaults:
 export KEY_VAULT_NAME=your-vault
 az keyvault list --query "[].name" --output tsv""",
     "not a secret name": "A secret's name has 1 to 127 letters, digits and hyphens. Choose such a name:",

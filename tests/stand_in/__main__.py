@@ -13,6 +13,9 @@ if not __package__:
 from stand_in import StandIn
 from stand_in.trace import Trace
 
+# What asks a program to end; Windows knows no SIGHUP.
+ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+
 
 def main(arguments=None):
     """Run the command on this terminal and return its exit status, 128 + n for signal n."""
@@ -23,6 +26,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if not options.command:
         parser.error("which command?")
+    for number in ENDING:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with StandIn() as stand_in:
         if options.az:
             try:
@@ -45,9 +50,8 @@ def run(command, environment):
     except OSError as problem:
         print(f"{command[0]}: {problem.strerror}", file=sys.stderr)
         return 127 if isinstance(problem, FileNotFoundError) else 126
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, _: process.send_signal(number))
+    for number in ENDING - {signal.SIGINT}:
+        signal.signal(number, lambda number, _: process.send_signal(number))
     status = process.wait()
     return status if status >= 0 else 128 - status
 

@@ -116,11 +116,6 @@ def _live(vault, name):
     return secret if secret and secret.deleted_at is None else None
 
 
-def _deleted(vault, name):
-    secret = vault.find(name)
-    return secret if secret and secret.deleted_at is not None else None
-
-
 def _bundle(vault, secret, version=None, *, value=False):
     identifier = f"https://{vault.name}{HOST_SUFFIX}/secrets/{secret.name}"
     newest = version or secret.versions[-1]
@@ -168,7 +163,8 @@ def _set(vault, request, name):
         return error(409, "Conflict", message, "ObjectIsDeletedButRecoverable")
     secret = vault.secrets.setdefault(name.lower(), Secret(name))
     extras = {key: body[key] for key in ("contentType", "tags") if body.get(key)}
-    enabled = (body.get("attributes") or {}).get("enabled", True)
+    attributes = body.get("attributes")
+    enabled = attributes.get("enabled", True) if isinstance(attributes, dict) else True
     secret.versions.append(Version(body["value"], enabled, extras))
     return Answer(200, _bundle(vault, secret, secret.versions[-1], value=True))
 
@@ -218,29 +214,34 @@ def _delete(vault, request, name):
     return Answer(200, _deleted_bundle(vault, secret, secret.versions[-1]))
 
 
+def _find_deleted(vault, name):
+    """The secret when its deletion is through, or else the error that says why it is not there."""
+    secret = vault.find(name)
+    if secret is None or secret.deleted_at is None:
+        return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+    return secret if vault.is_deletion_through(secret) else _being_deleted()
+
+
 def _get_deleted(vault, request, name):
-    secret = _deleted(vault, name)
-    if secret is None or not vault.is_deletion_through(secret):
+    secret = _find_deleted(vault, name)
+    if isinstance(secret, Answer):
+        # Nothing is said of a deletion that is under way.
         return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
     return Answer(200, _deleted_bundle(vault, secret, secret.versions[-1]))
 
 
 def _recover(vault, request, name):
-    secret = _deleted(vault, name)
-    if secret is None:
-        return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
-    if not vault.is_deletion_through(secret):
-        return _being_deleted()
+    secret = _find_deleted(vault, name)
+    if isinstance(secret, Answer):
+        return secret
     secret.deleted_at = None
     return Answer(200, _bundle(vault, secret, secret.versions[-1]))
 
 
 def _purge(vault, request, name):
-    secret = _deleted(vault, name)
-    if secret is None:
-        return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
-    if not vault.is_deletion_through(secret):
-        return _being_deleted()
+    secret = _find_deleted(vault, name)
+    if isinstance(secret, Answer):
+        return secret
     del vault.secrets[name.lower()]
     return Answer(204)
 

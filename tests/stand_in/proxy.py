@@ -3,6 +3,7 @@
 import socket
 import ssl
 import struct
+import sys
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -141,7 +142,9 @@ class _Server(ThreadingHTTPServer):
             return self._connections
 
     def handle_error(self, request, client_address):
-        """A client that goes away, or speaks no TLS, is its own affair."""
+        # A client that goes away, or speaks no TLS, is its own affair.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
