@@ -2,11 +2,14 @@
 
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
+import requests
 from conftest import Wire
 from stand_in import tokens
+from stand_in.messages import error
 
 URL = "https://kv-quickstart.vault.azure.net"
 DAY = 24 * 60 * 60
@@ -320,6 +323,72 @@ class TestRecoverAndPurge:
         stand_in.vault.deletion_seconds = math.inf
         vault("DELETE", "/secrets/my-secret")
         assert error_of(vault(method, path))[2] == "ObjectIsBeingDeleted"
+
+
+class TestRefusals:
+    def test_rbac_vault_goes_by_roles(self, vault, stand_in):
+        stand_in.vault.is_rbac = True
+        sample, tenant = stand_in.state.sample, stand_in.state.tenant_id
+        status, code, inner_code, message = error_of(put(vault))
+
+        assert (status, code, inner_code) == (403, "Forbidden", "ForbiddenByRbac")
+        lines = message.splitlines()
+        assert lines[0] == "Caller is not authorized to perform action on resource."
+        assert f"Caller: appid={sample.client_id};oid={sample.object_id};" in message
+        assert f"iss=https://sts.windows.net/{tenant}/" in message
+        assert "Action: 'Microsoft.KeyVault/vaults/secrets/setSecret/action'" in lines
+        assert "Vault: kv-quickstart;location=eastus" in lines
+
+    def test_firewall_keeps_other_addresses_out(self, vault, stand_in):
+        stand_in.vault.network_acls = {"defaultAction": "Deny", "ipRules": []}
+        status, code, inner_code, message = error_of(put(vault))
+
+        assert (status, code, inner_code) == (403, "Forbidden", "ForbiddenByFirewall")
+        assert message.startswith(
+            "Client address is not authorized and caller is not a trusted service.\r\nClient address: 127.0.0.1"
+        )
+        stand_in.vault.network_acls["ipRules"] = [{"value": "127.0.0.1/32"}]
+        assert put(vault).status_code == 200
+
+    def test_public_access_can_be_disabled(self, vault, stand_in):
+        stand_in.vault.public_network_access = "Disabled"
+        status, code, inner_code, message = error_of(put(vault))
+
+        assert (status, code, inner_code) == (403, "Forbidden", "ForbiddenByConnection")
+        assert message.startswith("Public network access is disabled")
+
+
+class TestFaults:
+    def test_answer_is_given_so_often_and_no_work_is_done(self, vault, stand_in):
+        throttled = error(429, "Throttled", "Too many requests.", headers={"Retry-After": "7"})
+        stand_in.faults.answer("PUT /secrets/my-secret", throttled, times=2)
+        answers = [put(vault) for _ in range(3)]
+
+        assert [answer.status_code for answer in answers] == [429, 429, 200]
+        assert answers[0].headers["Retry-After"] == "7"
+        assert len(stand_in.vault.find("my-secret").versions) == 1
+
+    def test_reset_does_no_work(self, vault, stand_in):
+        stand_in.faults.reset("PUT /secrets/my-secret")
+        with pytest.raises(requests.exceptions.ConnectionError):
+            put(vault)
+        assert not stand_in.vault.secrets
+
+    def test_lost_answer_does_the_work(self, vault, stand_in):
+        stand_in.faults.lose_answer("PUT /secrets/my-secret")
+        with pytest.raises(requests.exceptions.ConnectionError):
+            put(vault)
+        assert stand_in.vault.find("my-secret").versions[0].value == "hunter2"
+
+    def test_held_answer_comes_when_it_is_let_go(self, vault, stand_in):
+        held = stand_in.faults.hold("PUT /secrets/my-secret")
+        with ThreadPoolExecutor() as executor:
+            answer = executor.submit(put, vault)
+            held.reached.wait()
+            assert stand_in.vault.find("my-secret")
+            assert not answer.done()
+            held.release()
+            assert answer.result().status_code == 200
 
 
 @pytest.mark.parametrize(
