@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sys
-import traceback
+from traceback import walk_tb
 
 try:
     from azure.identity import DefaultAzureCredential
@@ -55,13 +55,11 @@ def check(is_fine, problem):
 
 # The rest puts into words what can go wrong. Each row has a pattern for an error's text, status and
 # classes, then what went wrong, then what to type (after a colon: the sample again).
-DELETE = "az keyvault secret delete --vault-name {vault_name} --name {secret_name}"
-STATUS = {"'KeyboardInterrupt": 130, "not a vault name": 2, "not a secret name": 2}
 PROBLEMS = {
-    "not a vault name": """KEY_VAULT_NAME is not set to a vault's name: 3 to 24 letters, digits and single hyphens, a letter
-first, no hyphen last, and no address around it. The second of these commands lists your vaults:
-export KEY_VAULT_NAME=your-vault
-az keyvault list --query "[].name" --output tsv""",
+    "not a vault name": """KEY_VAULT_NAME takes the name of a vault alone: 3 to 24 letters, digits, single
+hyphens, a letter first, no hyphen last. Set it, for example to one of those that the list has:
+az keyvault list --query "[].name" --output tsv
+export KEY_VAULT_NAME=your-vault""",
     "not a secret name": "A secret's name has 1 to 127 letters, digits and hyphens. Choose such a name:",
     "name in use": "'{secret_name}' is in use in {vault_name}, and stays as it is. Choose a different name:",
     "not yours|[(]SecretNotFound": "'{secret_name}' is not there any more as you stored it. Choose a different name:",
@@ -82,32 +80,32 @@ az keyvault network-rule add --name {vault_name} --ip-address {address}""",
 az login --tenant {tenant}""",
     "AADSTS70002..:": """Azure refuses your client secret. Set AZURE_CLIENT_SECRET to its value, not its ID:
 export AZURE_CLIENT_SECRET=your-client-secret""",
-    "CERTIFICATE_VERIFY_FAILED": """A certificate is not trusted, as a rule a company proxy's. Name the PEM file that has it:
+    "CERTIFICATE_VERIFY_FAILED|CA certificate bundle": """The certificate that answers is not trusted: a company's proxy, as a rule. Name its PEM file:
 export REQUESTS_CA_BUNDLE=/path/to/certificates.pem""",
     "'ClientAuth": """Azure could not sign you in. Sign in, or check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET:
 az login""",
     "'ServiceRe": """The vault '{vault_name}' cannot be reached: no such vault, or no network. These are your vaults:
 az keyvault list --query "[].name" --output tsv""",
-    "'EOFError|'RuntimeError|'reconfigure'": "\nThe input ended before a name and a value. Type both:",
+    "'EOFError|'RuntimeError": "\nThe input ended before a name and a value. Type both:",
     "'UnicodeError": "That is not text, or none that this terminal can show. Choose another value:",
     "'OSError": "What this prints cannot be written; as a rule, nobody reads it. Try again:",
     "'KeyboardInterrupt": "\nStopped.",
+    "'ValueError.*'vault_url'[]]$": "AZURE_TENANT_ID, AZURE_CLIENT_ID or AZURE_CLIENT_SECRET is wrong. Set all, or none:",
     "'Exception": "That was no answer of Key Vault's ({kind}). Is there a proxy in between? Try again:",
 }
 
 
 def explain(error):
     """Say what went wrong, what to type, and what is left in the vault; return the exit status."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    story = next((frame.f_locals for frame in frames if frame.f_code is main.__code__), {})
+    story = next((f.f_locals for f, _ in walk_tb(error.__traceback__) if f.f_code is main.__code__), {})
     status = getattr(error, "status_code", None) or 0
-    text = f"{error} status {status} {[kind.__name__ for kind in type(error).__mro__]}"
+    text = f"{error} status {status} {[kind.__name__ for kind in type(error).__mro__]} {list(story)}"
     found = next(filter(None, (re.search(pattern, text, re.DOTALL) for pattern in PROBLEMS)))
     message = re.sub(":$", ":\npython kv_secrets.py", PROBLEMS[found.re.pattern])
     if "deleted_secret" in story or ("retrieved_secret" in story and status in (404, 409)):
         message += "\nThe deletion of '{secret_name}' from {vault_name} is under way already."
     elif "created_secret" in story or (story.get("versions") == [] and not 400 <= status < 500):
-        message += "\n'{secret_name}' may still be in {vault_name}. This deletes it:\n" + DELETE
+        message += "\n'{secret_name}' may still be in {vault_name}. This deletes it:\naz keyvault secret delete --vault-name {vault_name} --name {secret_name}"
     facts = found.groupdict("YOURS")
     client_id = os.environ.get("AZURE_CLIENT_ID")
     identity = f"--spn {client_id}" if client_id else f"--object-id {facts.get('oid')}"
@@ -116,13 +114,15 @@ def explain(error):
     except OSError:
         sys.stdout = None  # Python would try once more at the end, and complain.
     print(message.format(**story, **facts, identity=identity, kind=type(error).__name__), file=sys.stderr)
-    return STATUS.get(found.re.pattern, 1)
+    bad_setting = type(error) is ValueError and "secret_value" not in story
+    return 130 if isinstance(error, KeyboardInterrupt) else 2 if bad_setting else 1
 
 
 if __name__ == "__main__":
     logging.basicConfig(handlers=[logging.NullHandler()])  # Not the libraries' own lines.
     try:
-        sys.stdin.reconfigure(errors="strict")
+        if hasattr(sys.stdin, "reconfigure"):
+            sys.stdin.reconfigure(errors="strict")  # Bytes that are not text are an error.
         main()
         print(end="", flush=True)
     except (Exception, KeyboardInterrupt) as error:

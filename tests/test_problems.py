@@ -30,7 +30,7 @@ def check_message(ended, sample, *words, status=1, typed="hunter2"):
     assert "Traceback" not in ended.stderr
     assert 1 <= len(ended.stderr.splitlines()) <= 8
     assert typed not in ended.stderr
-    assert sample.environment.get("AZURE_CLIENT_SECRET", "no client secret") not in ended.stderr
+    assert (sample.environment.get("AZURE_CLIENT_SECRET") or "no client secret") not in ended.stderr
     assert "eyJ" not in ended.stderr, "a token"
     for word in words:
         assert word in ended.stderr
@@ -203,6 +203,21 @@ class TestSigningIn:
         check_message(ended, sample, "refuses your client secret", "export AZURE_CLIENT_SECRET=")
         assert not stand_in.vault.secrets
 
+    @pytest.mark.parametrize("name", ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"])
+    def test_variable_of_the_service_principal_that_is_empty(self, sample, stand_in, name):
+        sample.environment[name] = ""
+        ended = sample.run()
+
+        check_message(ended, sample, name, "python kv_secrets.py", status=2, typed="the value")
+        assert (ended.stdout, len(stand_in.log)) == ("", 0)
+
+    def test_tenant_that_is_none(self, sample, stand_in):
+        sample.environment["AZURE_TENANT_ID"] = "the tenant"
+        ended = sample.run()
+
+        check_message(ended, sample, "AZURE_TENANT_ID", "python kv_secrets.py", status=2)
+        assert (ended.stdout, len(stand_in.log)) == ("", 0)
+
     @pytest.mark.parametrize("fault", ["reset", "answer"])
     def test_login_service_is_down(self, sample, stand_in, fault):
         arguments = [BUSY] if fault == "answer" else []
@@ -302,6 +317,13 @@ class TestNetwork:
     def test_certificate_that_is_not_trusted(self, sample, stand_in):
         for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
             sample.environment.pop(name)
+        ended = sample.run()
+
+        check_message(ended, sample, "not trusted", "a company's proxy", "export REQUESTS_CA_BUNDLE=")
+        assert not stand_in.vault.secrets
+
+    def test_certificates_that_are_not_there(self, sample, stand_in):
+        sample.environment["REQUESTS_CA_BUNDLE"] = "/path/to/certificates.pem"
         ended = sample.run()
 
         check_message(ended, sample, "not trusted", "export REQUESTS_CA_BUNDLE=")

@@ -13,7 +13,7 @@ from .state import State
 # What else the libraries would go by: other proxies, other certificates, other identities.
 LEADS_ELSEWHERE = re.compile(
     r"(?i)(https?|all|no)_proxy|curl_ca_bundle|ssl_cert_dir"
-    r"|azure_.*|arm_.*|key_vault_name|identity_.*|msi_.*|imds_endpoint"
+    r"|azure_.*|key_vault_name|identity_(endpoint|header)|msi_(endpoint|secret)|imds_endpoint"
 )
 
 
