@@ -34,6 +34,10 @@ else
   say "There is no resource group $group."
 fi
 
+deleted=$(az keyvault list-deleted --resource-type vault --output tsv \
+  --query '[].[name, properties.vaultId, properties.scheduledPurgeDate]') ||
+  fail "Whether a name stays taken by a deleted vault is not known. Ask for it later:" \
+    'az keyvault list-deleted --resource-type vault'
 purged=''
 while IFS=$'\t' read -r name path until; do
   if [ "$(lower "$(printf '%s' "$path" | cut -d / -f 5)")" != "$(lower "$group")" ]; then
@@ -46,8 +50,7 @@ while IFS=$'\t' read -r name path until; do
     say "The name of the vault $name stays taken until ${until%%T*}. This purges it at once:" \
       "az keyvault purge --name $name"
   fi
-done < <(az keyvault list-deleted --resource-type vault --output tsv \
-  --query '[].[name, properties.vaultId, properties.scheduledPurgeDate]')
+done <<<"$deleted"
 if [ -n "$purge" ] && [ -z "$purged" ]; then
   say "There is no vault ${vault:-(KEY_VAULT_NAME is not set)} to purge that was in $group."
 fi

@@ -23,8 +23,7 @@ vault=${KEY_VAULT_NAME:-kv-quickstart-$(od -An -N4 -tx1 /dev/urandom | tr -d ' \
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}
 location=${LOCATION:-eastus}
 
-# Who is to use the secrets. Who makes the vault for somebody else keeps all permissions there, as az
-# does it by itself; who makes it for himself has those of the tutorial.
+# Who is to use the secrets. Whoever makes the vault for another keeps all permissions, as az has it.
 check_vault_name "$vault"
 signed_in=$(signed_in) || exit
 for_self=''
@@ -38,8 +37,9 @@ esac
 vault_group=$(az keyvault list --resource-type vault --query '[].[name, resourceGroup]' --output tsv |
   named "$vault" | cut -f 2)
 if [ -z "$vault_group" ]; then
-  deleted=$(az keyvault list-deleted --resource-type vault --output tsv \
-    --query '[].[name, properties.vaultId, properties.location]' | named "$vault")
+  # Who may not list the deleted vaults learns from the making of the vault.
+  deleted=$(az keyvault list-deleted --resource-type vault --output tsv 2>/dev/null \
+    --query '[].[name, properties.vaultId, properties.location]' | named "$vault") || deleted=''
   if [ -n "$deleted" ]; then
     old_group=$(printf '%s' "$deleted" | cut -f 2 | cut -d / -f 5)
     say "The name $vault is taken by a vault that was deleted and not purged. Choose a different name," \

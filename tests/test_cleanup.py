@@ -3,6 +3,7 @@
 import pexpect
 import pytest
 from conftest import ROOT
+from stand_in.messages import error
 
 GROUP = "KeyVault-PythonQS-rg"
 PURGE = "az keyvault purge --name kv-tutorial"
@@ -111,6 +112,16 @@ def test_nobody_is_signed_in(provisioned):
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == "az login"
     assert list(provisioned.state.vaults) == ["kv-tutorial"]
+
+
+def test_deleted_vaults_that_cannot_be_listed_are_no_silence(provisioned):
+    refusal = error(403, "AuthorizationFailed", "You may not do that.")
+    provisioned.stand_in.faults.answer("/providers/Microsoft.KeyVault/deletedVaults", refusal, times=9)
+    ended = provisioned.run("cleanup.sh", "--yes", "--purge")
+
+    assert ended.returncode == 1
+    assert "You may not do that." in ended.stderr
+    assert ended.stderr.splitlines()[-1] == "az keyvault list-deleted --resource-type vault"
 
 
 def test_help_tells_what_it_does(cloud):

@@ -185,6 +185,12 @@ def test_name_that_is_taken_out_of_sight(provision, cloud):
     assert "already in use" in ended.stderr
 
 
+def test_who_may_not_list_the_deleted_vaults_can_still_make_one(provision, cloud):
+    refusal = error(403, "AuthorizationFailed", "You may not do that.")
+    cloud.stand_in.faults.answer("/providers/Microsoft.KeyVault/deletedVaults", refusal, times=9)
+    assert provision().stdout == export()
+
+
 @pytest.mark.parametrize(
     "name",
     [
