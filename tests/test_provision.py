@@ -263,6 +263,14 @@ def test_without_a_client_id_the_policy_is_for_the_signed_in_user(provision, clo
     assert policy(vault, user.object_id) == {"secrets": TUTORIAL}
 
 
+def test_sample_principal_that_provisions_for_itself_gets_no_more_than_the_tutorial_gives(provision, cloud):
+    cloud.stand_in.sign_in_to_az(cloud.state.sample)
+    assert provision().returncode == 0
+
+    vault = cloud.state.find_vault("kv-tutorial")
+    assert policy(vault, cloud.state.sample.object_id) == {"secrets": TUTORIAL}
+
+
 def test_whoever_makes_the_vault_for_another_keeps_all_permissions(provision, cloud):
     provision()
 
