@@ -77,8 +77,9 @@ class Vault:
     """A vault.
 
     ``access_policies`` are kept as Azure Resource Manager writes them. A deletion is through
-    ``deletion_seconds`` after it was asked for: 2 s in one recording, 5 s in another; 1 s here,
-    so that the client library's first poll finds nothing yet and its second one ends the wait.
+    ``deletion_seconds`` after it was asked for: 2 s in one recording, 5 s in another; 1.8 s here,
+    so that the client library's first poll finds nothing yet, even on a machine that is busy, and
+    its second one, 2 s later, ends the wait.
     """
 
     name: str
@@ -88,7 +89,7 @@ class Vault:
     is_rbac: bool = False
     public_network_access: str = "Enabled"
     network_acls: dict | None = None
-    deletion_seconds: float = 1
+    deletion_seconds: float = 1.8
     access_policies: list = field(default_factory=list)
     secrets: dict = field(default_factory=dict)
     deleted_at: float | None = None
