@@ -53,8 +53,7 @@ def check(is_fine, problem):
         raise ValueError(problem)
 
 
-# The rest puts into words what can go wrong. Each row has a pattern for an error's text, status and
-# classes, then what went wrong, then what to type (after a colon: the sample again).
+# A pattern for an error's text, status or class; what went wrong; what to type (after a colon: this again).
 PROBLEMS = {
     "not a vault name": """KEY_VAULT_NAME takes the name of a vault alone: 3 to 24 letters, digits, single
 hyphens, a letter first, no hyphen last. Set it, for example to one of those that the list has:
@@ -62,7 +61,7 @@ az keyvault list --query "[].name" --output tsv
 export KEY_VAULT_NAME=your-vault""",
     "not a secret name": "A secret's name has 1 to 127 letters, digits and hyphens. Choose such a name:",
     "name in use": "'{secret_name}' is in use in {vault_name}, and stays as it is. Choose a different name:",
-    "not yours|[(]SecretNotFound": "'{secret_name}' is not there any more as you stored it. Choose a different name:",
+    "not yours|[(]SecretNotFound": "'{secret_name}' is not there as you stored it; somebody else may use it. Choose a different name:",
     '["(]ObjectIsDeletedBut': """'{secret_name}' is deleted but recoverable. Choose a different name, or recover or purge it:
 az keyvault secret recover --vault-name {vault_name} --name {secret_name}
 az keyvault secret purge --vault-name {vault_name} --name {secret_name}""",
@@ -106,14 +105,15 @@ def explain(error):
         message += "\nThe deletion of '{secret_name}' from {vault_name} is under way already."
     elif "created_secret" in story or (story.get("versions") == [] and not 400 <= status < 500):
         message += "\n'{secret_name}' may still be in {vault_name}. This deletes it:\naz keyvault secret delete --vault-name {vault_name} --name {secret_name}"
-    facts = found.groupdict("YOURS")
+    facts = found.groupdict("YOURS") | {"kind": type(error).__name__}
     client_id = os.environ.get("AZURE_CLIENT_ID")
     identity = f"--spn {client_id}" if client_id else f"--object-id {facts.get('oid')}"
     try:
         print(end="", flush=True)
     except OSError:
         sys.stdout = None  # Python would try once more at the end, and complain.
-    print(message.format(**story, **facts, identity=identity, kind=type(error).__name__), file=sys.stderr)
+    message = message.format(**story, **facts, identity=identity)
+    print(message.replace("--name -", "--name=-"), file=sys.stderr)  # az takes "-x" for an option.
     bad_setting = type(error) is ValueError and "secret_value" not in story
     return 130 if isinstance(error, KeyboardInterrupt) else 2 if bad_setting else 1
 

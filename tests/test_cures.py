@@ -108,6 +108,14 @@ def test_delete_what_was_left_behind(cure, stand_in):
     assert stand_in.vault.find("my-secret").deleted_at is not None
 
 
+def test_name_that_begins_with_a_hyphen(cloud, sample, stand_in):
+    stand_in.faults.answer("GET /secrets/-x/ ", BUSY, times=4)
+    command = sample.run("-x").stderr.splitlines()[-1]
+
+    assert cloud.type(command).returncode == 0, command
+    assert stand_in.vault.find("-x").deleted_at is not None
+
+
 def test_recover(cure, sample, stand_in):
     sample.run(value="an earlier value")
     cure("az keyvault secret recover")

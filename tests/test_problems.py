@@ -181,8 +181,10 @@ class TestNames:
         held.release()
         process.wait(timeout=60)
 
+        stdout, stderr = process.stdout.read(), process.stderr.read()
         assert process.returncode == 1
-        assert b"theirs" not in process.stdout.read() + process.stderr.read()
+        assert b"theirs" not in stdout + stderr
+        assert b"somebody else may use it" in stderr
         assert live_secrets(stand_in) == {"my-secret": ["hunter2", "theirs"]}
 
 
@@ -435,7 +437,7 @@ class TestService:
         stand_in.faults.answer("GET /secrets/my-secret/ ", gone)
         ended = sample.run()
 
-        check_message(ended, sample, "not there any more")
+        check_message(ended, sample, "not there as you stored it")
 
 
 class TestReaderThatGoesAway:

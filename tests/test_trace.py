@@ -6,9 +6,9 @@ import re
 import pexpect
 import pytest
 from conftest import ROOT, run_script
+from test_demo import TYPED
 from test_good_run import tutorial
 
-TYPED = "my-secret\nhunter2\n"
 LINE = re.compile(r"(\S+) +([A-Z]+) +(\S+) +(\d{3})(?:  (.+))?")
 
 
