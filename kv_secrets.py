@@ -1,129 +1,548 @@
 """Set a secret in Azure Key Vault, retrieve it, and delete it: main() is the whole story."""
 
-import logging
 import os
-import re
+import signal
 import sys
-from traceback import walk_tb
+
+
+def stop(*_):
+    """Answer Ctrl-C while Python imports the libraries. Nothing has been sent by then."""
+    os.write(2, b"\nStopped.\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, stop)
 
 try:
+    import contextlib
+    import logging
+    import re
+    import threading
+
+    from azure.core.exceptions import (
+        ClientAuthenticationError,
+        HttpResponseError,
+        ServiceRequestError,
+        ServiceResponseError,
+    )
     from azure.identity import DefaultAzureCredential
     from azure.keyvault.secrets import SecretClient
-except ImportError:
-    sys.exit("The packages that this needs are not installed. Type:\npip install -r requirements.txt")
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 (importing it is enough to make the arrow keys work)
+except Exception as error:
+    # Python's words name the module that it took from a file of that name.
+    folder = os.path.dirname(os.path.abspath(__file__))
+    files = [file for file in os.listdir(folder) if "'" + file.replace(".py", "'") in str(error)]
+    match files:  # A SyntaxError here? The sample needs Python 3.10 or newer.
+        case [file, *_]:
+            sys.exit(
+                f"Python imported {file} from this folder in place of a library:\n  {error}\n"
+                f"Rename {os.path.join(folder, file)}, and run the sample again:\n"
+                "python kv_secrets.py"
+            )
+        case []:
+            sys.exit(
+                f"Required packages are missing:\n  {error}\n"
+                "To install them, with Python 3.10 or newer:\n"
+                "python -m pip install -r requirements.txt"
+            )
 
 
 def main():
     vault_name = os.environ.get("KEY_VAULT_NAME", "")
-    check(re.fullmatch("(?=.{3,24}$)[A-Za-z](-?[A-Za-z0-9])*", vault_name), "not a vault name")
+    check_vault_name(vault_name)
     vault_url = f"https://{vault_name}.vault.azure.net"
 
     # Authenticate and create a client.
-    credential = DefaultAzureCredential()
-    client = SecretClient(vault_url=vault_url, credential=credential)
+    with settings_explained():
+        credential = DefaultAzureCredential()
+        client = SecretClient(vault_url=vault_url, credential=credential)
 
     secret_name = input("Input a name for your secret > ")
-    check(re.fullmatch("[A-Za-z0-9-]{1,127}", secret_name), "not a secret name")
+    check_secret_name(secret_name)
     secret_value = input("Input a value for your secret > ")
 
-    # Save a secret. Its name must be free: set_secret would add a version to a secret that is there.
+    # Save a secret. Its name must be free: set_secret would add a version to an existing secret.
     print(f"Creating a secret in {vault_name} called '{secret_name}' with the value '{secret_value}' ...")
-    versions = list(client.list_properties_of_secret_versions(secret_name))
-    check(not versions, "name in use")
-    created_secret = client.set_secret(secret_name, secret_value)
-    print(" done.")
+    check_name_is_free(client, vault_name, secret_name)
+    with secret_left_explained(vault_name, secret_name):
+        created_secret = client.set_secret(secret_name, secret_value)
+        print(" done.")
 
-    # Retrieve a secret.
-    print(f"Retrieving your secret from {vault_name}.")
-    retrieved_secret = client.get_secret(secret_name)
-    check((retrieved_secret.id, retrieved_secret.value) == (created_secret.id, secret_value), "not yours")
-    print(f"Your secret is '{retrieved_secret.value}'.")  # Only a demonstration prints a secret.
+        # Retrieve a secret. Only a demonstration prints its value.
+        print(f"Retrieving your secret from {vault_name}.")
+        retrieved_secret = client.get_secret(secret_name)
+        check_is_unchanged(created_secret, retrieved_secret, secret_value)
+        print(f"Your secret is '{retrieved_secret.value}'.")
 
-    # Delete a secret. result() tells what is being deleted; only wait() waits until it is.
-    print(f"Deleting your secret from {vault_name} ...")
-    poller = client.begin_delete_secret(secret_name)
-    deleted_secret = poller.result()
-    poller.wait()
-    print(" done.")
+        # Delete a secret. result() tells what is being deleted; only wait() waits for the deletion.
+        print(f"Deleting your secret from {vault_name} ...")
+        poller = client.begin_delete_secret(secret_name)
+    with deletion_explained(vault_name, secret_name):
+        deleted_secret = poller.result()
+        poller.wait()
+        print(" done.")
     return deleted_secret
 
 
-def check(is_fine, problem):
-    if not is_fine:
-        raise ValueError(problem)
+# The rest handles what can go wrong, in the order in which it can.
 
 
-# A pattern for an error's text, status or class; what went wrong; what to type (after a colon: this again).
-PROBLEMS = {
-    "not a vault name": """KEY_VAULT_NAME takes the name of a vault alone: 3 to 24 letters, digits, single
-hyphens, a letter first, no hyphen last. Set it, for example to one of those that the list has:
-az keyvault list --query "[].name" --output tsv
-export KEY_VAULT_NAME=your-vault""",
-    "not a secret name": "A secret's name has 1 to 127 letters, digits and hyphens. Choose such a name:",
-    "name in use": "'{secret_name}' is in use in {vault_name}, and stays as it is. Choose a different name:",
-    "not yours|[(]SecretNotFound": "'{secret_name}' is not there as you stored it; somebody else may use it. Choose a different name:",
-    '["(]ObjectIsDeletedBut': """'{secret_name}' is deleted but recoverable. Choose a different name, or recover or purge it:
-az keyvault secret recover --vault-name {vault_name} --name {secret_name}
-az keyvault secret purge --vault-name {vault_name} --name {secret_name}""",
-    '["(]ObjectIsBeingDeleted': "'{secret_name}' is still being deleted. Wait a little, or choose a different name:",
-    "[(]BadParameter|status 413": "Key Vault takes values of 25 KB at the most. Choose a shorter one:",
-    "status (429|5)": "Key Vault is too busy, or not well. Wait a minute, and try again:",
-    '(oid=(?P<oid>[^;]+).*)?["(]AccessDenied': """You lack a permission in {vault_name}. This gives all that the sample needs:
-az keyvault set-policy --name {vault_name} {identity} --secret-permissions delete get list set""",
-    '(oid=(?P<oid>[^;]+).*)?["(]ForbiddenByRbac': """You lack a role in {vault_name}. This gives it; it takes some minutes to work:
-az role assignment create --role "Key Vault Secrets Officer" --assignee {oid} --scope "$(az keyvault show --name {vault_name} --query id --output tsv)\"""",
-    '(address: (?P<address>[0-9.]+).*)?["(]ForbiddenBy': """The network of {vault_name} is closed to this machine. Work inside it, or open it to your address:
-az keyvault update --name {vault_name} --public-network-access Enabled --default-action Deny
-az keyvault network-rule add --name {vault_name} --ip-address {address}""",
-    "(AKV10032:.*?net/|tokens for tenant )(?P<tenant>[^/.]+)": """You are not in {vault_name}'s tenant. Sign in there, or set AZURE_TENANT_ID to it:
-az login --tenant {tenant}""",
-    "AADSTS70002..:": """Azure refuses your client secret. Set AZURE_CLIENT_SECRET to its value, not its ID:
-export AZURE_CLIENT_SECRET=your-client-secret""",
-    "CERTIFICATE_VERIFY_FAILED|CA certificate bundle": """The certificate that answers is not trusted: a company's proxy, as a rule. Name its PEM file:
-export REQUESTS_CA_BUNDLE=/path/to/certificates.pem""",
-    "'ClientAuth": """Azure could not sign you in. Sign in, or check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET:
-az login""",
-    "'ServiceRe": """The vault '{vault_name}' cannot be reached: no such vault, or no network. These are your vaults:
-az keyvault list --query "[].name" --output tsv""",
-    "'EOFError|'RuntimeError": "\nThe input ended before a name and a value. Type both:",
-    "'UnicodeError": "That is not text, or none that this terminal can show. Choose another value:",
-    "'OSError": "What this prints cannot be written; as a rule, nobody reads it. Try again:",
-    "'KeyboardInterrupt": "\nStopped.",
-    "'ValueError.*'vault_url'[]]$": "AZURE_TENANT_ID, AZURE_CLIENT_ID or AZURE_CLIENT_SECRET is wrong. Set all, or none:",
-    "'Exception": "That was no answer of Key Vault's ({kind}). Is there a proxy in between? Try again:",
-}
+class Problem(Exception):
+    """What went wrong and what to type, line by line. The exit status 2 stands for bad input."""
+
+    def __init__(self, *lines, exit_status=1):
+        super().__init__("\n".join(lines))
+        self.exit_status = exit_status
 
 
-def explain(error):
-    """Say what went wrong, what to type, and what is left in the vault; return the exit status."""
-    story = next((f.f_locals for f, _ in walk_tb(error.__traceback__) if f.f_code is main.__code__), {})
-    status = getattr(error, "status_code", None) or 0
-    text = f"{error} status {status} {[kind.__name__ for kind in type(error).__mro__]} {list(story)}"
-    found = next(filter(None, (re.search(pattern, text, re.DOTALL) for pattern in PROBLEMS)))
-    message = re.sub(":$", ":\npython kv_secrets.py", PROBLEMS[found.re.pattern])
-    if "deleted_secret" in story or ("retrieved_secret" in story and status in (404, 409)):
-        message += "\nThe deletion of '{secret_name}' from {vault_name} is under way already."
-    elif "created_secret" in story or (story.get("versions") == [] and not 400 <= status < 500):
-        message += "\n'{secret_name}' may still be in {vault_name}. This deletes it:\naz keyvault secret delete --vault-name {vault_name} --name {secret_name}"
-    facts = found.groupdict("YOURS") | {"kind": type(error).__name__}
-    client_id = os.environ.get("AZURE_CLIENT_ID")
-    identity = f"--spn {client_id}" if client_id else f"--object-id {facts.get('oid')}"
+RUN_AGAIN = "python kv_secrets.py"
+LIST_VAULTS = 'az keyvault list --query "[].name" --output tsv'
+
+
+def check_vault_name(vault_name):
+    if not re.fullmatch("(?=.{3,24}$)[A-Za-z](-?[A-Za-z0-9])*", vault_name):
+        raise Problem(
+            "KEY_VAULT_NAME is missing or invalid. Use the vault's name, not its URL.",
+            "To list your vaults:",
+            LIST_VAULTS,
+            "To set the variable:",
+            set_variable("KEY_VAULT_NAME", "your-vault"),
+            exit_status=2,
+        )
+
+
+@contextlib.contextmanager
+def settings_explained():
+    """DefaultAzureCredential reads its settings, and the files that they name, when it is created."""
     try:
-        print(end="", flush=True)
-    except OSError:
-        sys.stdout = None  # Python would try once more at the end, and complain.
-    message = message.format(**story, **facts, identity=identity)
-    print(message.replace("--name -", "--name=-"), file=sys.stderr)  # az takes "-x" for an option.
-    bad_setting = type(error) is ValueError and "secret_value" not in story
-    return 130 if isinstance(error, KeyboardInterrupt) else 2 if bad_setting else 1
+        yield
+    except (ValueError, OSError) as error:
+        raise Problem(
+            "One of the environment variables for signing in (AZURE_...) is invalid:",
+            quote(error),
+            "Correct it, and run the sample again:",
+            RUN_AGAIN,
+            exit_status=2,
+        ) from error
 
 
-if __name__ == "__main__":
-    logging.basicConfig(handlers=[logging.NullHandler()])  # Not the libraries' own lines.
+def check_secret_name(secret_name):
+    if not re.fullmatch("[A-Za-z0-9-]{1,127}", secret_name):
+        raise Problem(
+            "A secret name consists of 1 to 127 letters, digits, and hyphens. Choose another name:",
+            RUN_AGAIN,
+            exit_status=2,
+        )
+
+
+def check_name_is_free(client, vault_name, secret_name):
+    if list(client.list_properties_of_secret_versions(secret_name)):
+        raise Problem(
+            f"'{secret_name}' is in use in {vault_name}. It was not changed. Choose a different name:",
+            RUN_AGAIN,
+        )
+
+
+def check_is_unchanged(created_secret, retrieved_secret, secret_value):
+    if (retrieved_secret.id, retrieved_secret.value) != (created_secret.id, secret_value):
+        raise Problem(
+            f"'{created_secret.name}' is no longer as you set it; someone else may use it.",
+            "It was not deleted. Choose a different name:",
+            RUN_AGAIN,
+        )
+
+
+@contextlib.contextmanager
+def secret_left_explained(vault_name, secret_name):
+    """Whatever happens between setting and deleting the secret, say that it may still be there."""
+    try:
+        yield
+    except Problem:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        problem = explain(error, vault_name, secret_name)
+        response = getattr(error, "response", None)
+        match response and (response.request.method, response.status_code):
+            case "PUT", 400 | 401 | 403 | 404 | 405 | 409 | 413:
+                raise problem from error  # Key Vault refused to set it.
+            case "DELETE", 404 | 409 if error.error:
+                left = f"The deletion of '{secret_name}' from {vault_name} has already started."
+            case _:
+                left = (
+                    f"'{secret_name}' may still be in {vault_name}. To delete it:\n"
+                    f"az keyvault secret delete --vault-name {vault_name} {name_option(secret_name)}"
+                )
+        raise Problem(str(problem), left, exit_status=problem.exit_status) from error
+
+
+@contextlib.contextmanager
+def deletion_explained(vault_name, secret_name):
+    """Whatever happens from here on, the secret is being deleted."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        problem = explain(error, vault_name, secret_name)
+        raise Problem(
+            str(problem),
+            f"The deletion of '{secret_name}' from {vault_name} has already started.",
+            exit_status=problem.exit_status,
+        ) from error
+
+
+def explain(error, vault_name, secret_name=""):
+    """The Problem that an exception stands for, in the words of whoever knows the cause."""
+    match error:
+        case Problem():
+            return error
+        case KeyboardInterrupt():
+            return Problem("\nStopped.", exit_status=130)
+        case EOFError():
+            return Problem("\nThe input ended before a name and a value. Type both:", RUN_AGAIN)
+        case UnicodeError():
+            return Problem(
+                "That is not text, or this terminal cannot show it. Choose a different value:", RUN_AGAIN
+            )
+        case BrokenPipeError():
+            return Problem("The output cannot be written: nothing reads it. Run the sample again:", RUN_AGAIN)
+        case ClientAuthenticationError(status_code=None):
+            return explain_sign_in(str(error), vault_name)
+        case ServiceRequestError() | ServiceResponseError():
+            return explain_network(str(error), vault_name)
+        case HttpResponseError(status_code=int()):
+            return explain_key_vault(error, vault_name, secret_name)
+        case OSError() if "certificate" in str(error):
+            return explain_network(str(error), vault_name)  # The library did not find REQUESTS_CA_BUNDLE.
+        case OSError():
+            return Problem("The system reports an error:", quote(error), "Run the sample again:", RUN_AGAIN)
+    return Problem("The sample cannot continue:", quote(repr(error)), NOT_FROM_AZURE, RUN_AGAIN)
+
+
+NOT_FROM_AZURE = (
+    "If a proxy or a Wi-Fi sign-in page answers in place of Azure, sign in to it. Then try again:"
+)
+
+
+def explain_sign_in(text, vault_name):
+    """Why nobody could be signed in: the libraries say it as text, a paragraph for each credential."""
+    if re.search("CERTIFICATE|407 Proxy", text):
+        return explain_network(text, vault_name)
+    said = re.findall(r"^\t(\w+: .*?)(?=^\t\w+: |^To mitigate|\Z)", text, re.DOTALL | re.MULTILINE)
+    not_configured = (
+        "not fully configured|not installed|not found on path|could not be found|No accounts were found"
+        "|no response from the IMDS endpoint|requires the|package is required"
+    )
+    tried = [words.strip() for words in said if not re.search(not_configured, words)]
+    quoted = "\n".join(quote(words) for words in tried or said or [text])
+    all_tried = "\n".join(tried)
+
+    other_tenant = re.search(r"acquire tokens for tenant ([\w-]+)", text)
+    if other_tenant:
+        return explain_tenant(quoted, vault_name, other_tenant[1])
+    expired = re.search("EnvironmentCredential: .*AADSTS7000222.* app '([\\w-]+)'", text)
+    if expired:
+        return Problem(
+            "The client secret has expired:",
+            quoted,
+            "To create a new one:",
+            f"az ad sp credential reset --append --id {expired[1]}",
+            "To use the password that this prints:",
+            set_variable("AZURE_CLIENT_SECRET", "the-password"),
+        )
+    if "EnvironmentCredential: " in all_tried:
+        return Problem(
+            "The service principal in your environment variables could not be signed in:",
+            quoted,
+            "To correct the variables:",
+            set_variable("AZURE_TENANT_ID", "your-tenant"),
+            set_variable("AZURE_CLIENT_ID", "your-client-id"),
+            set_variable("AZURE_CLIENT_SECRET", "your-client-secret"),
+            "To sign in as yourself instead:",
+            unset_service_principal(),
+            "az login",
+        )
+    if re.search("AADSTS53[0-9]+", all_tried):
+        return Problem(
+            "Your organization's Conditional Access policies do not allow you to sign in from here:",
+            quoted,
+            "Ask an administrator, or use a device that your organization manages. To try again:",
+            RUN_AGAIN,
+        )
+    command_of_az = re.search(r'az login( --[a-z-]+ ("[\w./:=+-]+"|[\w./:=+-]+))+', text)
+    if command_of_az:
+        return Problem("Azure asks you to sign in again:", quoted, "To sign in:", command_of_az[0])
+    if "AzureCliCredential: Failed to invoke the Azure CLI" in all_tried:
+        return Problem(
+            "The Azure CLI did not answer, or not within 10 seconds:",
+            quoted,
+            "It often starts faster the second time. To try again:",
+            RUN_AGAIN,
+            "To give it more time, change this line of the sample:",
+            "credential = DefaultAzureCredential(process_timeout=60)",
+        )
+    if "AzureCliCredential: Azure CLI not found on path" in text and not tried:
+        return Problem(
+            "Nobody is signed in, and the Azure CLI is not installed, or not on the PATH. To install it:",
+            "https://learn.microsoft.com/cli/azure/install-azure-cli",
+            "Then sign in:",
+            "az login",
+        )
+    if "AzureCliCredential" not in text:
+        return Problem(
+            "Azure could not sign you in with what AZURE_TOKEN_CREDENTIALS allows:",
+            quoted,
+            "To allow the Azure CLI:",
+            set_variable("AZURE_TOKEN_CREDENTIALS", "dev"),
+            "az login",
+        )
+    if tried == ["AzureCliCredential: Please run 'az login' to set up an account"]:
+        return Problem("Nobody is signed in to the Azure CLI. Sign in:", "az login")
+    return Problem(
+        "Azure could not sign you in:",
+        quoted,
+        "To sign in:",
+        "az login",
+        f"To sign in to the tenant of {vault_name}, if that is not your own:",
+        "az login --tenant YOUR-TENANT",
+    )
+
+
+def explain_tenant(quoted, vault_name, tenant):
+    return Problem(
+        f"You are signed in to another tenant than that of {vault_name}:",
+        quoted,
+        "To sign in to its tenant:",
+        f"az login --tenant {tenant}",
+        "If you use a service principal, it must be one of that tenant:",
+        set_variable("AZURE_TENANT_ID", tenant),
+    )
+
+
+def explain_network(text, vault_name):
+    """Why there is no connection: the libraries say it as text, too."""
+    if "NO_CERTIFICATE_OR_CRL_FOUND" in text:
+        return Problem(
+            "The file that REQUESTS_CA_BUNDLE names has no certificate in PEM format:",
+            quote(text),
+            "To convert a certificate from DER format:",
+            "openssl x509 -inform der -in corp.cer -out corp.pem",
+            "To use the result:",
+            set_variable("REQUESTS_CA_BUNDLE", "corp.pem"),
+        )
+    if "certificate" in text.lower():
+        return Problem(
+            "The TLS certificate of the other side cannot be verified:",
+            quote(text),
+            "If your company's proxy replaces certificates, name the file with your company's, in PEM format:",
+            set_variable("REQUESTS_CA_BUNDLE", "/path/to/certificates.pem"),
+            "For other causes, see README.md, under Troubleshooting.",
+        )
+    if "407 Proxy Authentication Required" in text:
+        return Problem(
+            "The proxy requires a user name and a password:",
+            quote(text),
+            "To set them:",
+            set_variable("HTTPS_PROXY", "http://USER:PASSWORD@PROXY:PORT"),
+        )
+    return Problem(
+        f"{vault_name}.vault.azure.net cannot be reached:",
+        quote(text),
+        "Check KEY_VAULT_NAME and your network. To list your vaults:",
+        LIST_VAULTS,
+        "For Azure Government and Azure China, see README.md, under Troubleshooting.",
+    )
+
+
+def explain_key_vault(error, vault_name, secret_name):
+    """Key Vault answered with an error: its status and its inner code tell which."""
+    code, message = getattr(error.error, "code", None), str(getattr(error.error, "message", None))
+    quoted = quote(f"{code}: {message}" if code else error.message)
+    object_id = (re.findall("oid=([0-9a-f-]+)", message) or ["YOUR-OBJECT-ID"])[0]
+    address = (re.findall("Client address: ([0-9a-f.:]+)", message) or ["YOUR-IP-ADDRESS"])[0]
+    secret = f"--vault-name {vault_name} {name_option(secret_name)}"
+
+    match error.status_code, getattr(error.error, "innererror", None):
+        case 401, _:
+            if expected := re.search(r"AKV10032: .*?Expected one of https://[\w.]+/([\w-]+)", message):
+                return explain_tenant(quoted, vault_name, expected[1])
+            return Problem(
+                "Key Vault does not accept the token that you got when you signed in:",
+                quoted,
+                "Check the clock of your machine. To try again:",
+                RUN_AGAIN,
+            )
+        case 403, {"code": "AccessDenied" | "ForbiddenByPolicy"}:
+            return Problem(
+                f"No access policy in {vault_name} gives you this permission:",
+                quoted,
+                "To add the permissions that the sample needs to those that you have:",
+                set_policy_command(vault_name, object_id),
+            )
+        case 403, {"code": "ForbiddenByRbac"}:
+            return Problem(
+                f"You have no role in {vault_name} that allows this:",
+                quoted,
+                "To assign one, which takes some minutes to work:",
+                assign_role_command(vault_name, object_id),
+            )
+        case 403, {"code": "ForbiddenByFirewall"}:
+            return Problem(
+                f"The firewall of {vault_name} does not let you in:",
+                quoted,
+                "To let your address in:",
+                f"az keyvault network-rule add --name {vault_name} --ip-address {address}",
+            )
+        case 403, {"code": "ForbiddenByConnection"}:
+            return Problem(
+                f"{vault_name} can only be reached from its private network:",
+                quoted,
+                "To let in your own address, and no other public one:",
+                f"az keyvault network-rule add --name {vault_name} --ip-address {address}",
+                f"az keyvault update --name {vault_name} --public-network-access Enabled --default-action Deny",
+            )
+        case 409, {"code": "ObjectIsDeletedButRecoverable"}:
+            return Problem(
+                f"'{secret_name}' is deleted but recoverable. Choose a different name:",
+                RUN_AGAIN,
+                "To recover it:",
+                f"az keyvault secret recover {secret}",
+                "To delete it for good:",
+                f"az keyvault secret purge {secret}",
+            )
+        case 409, {"code": "ObjectIsBeingDeleted"}:
+            return Problem(
+                f"'{secret_name}' is being deleted. Wait a moment, or choose a different name:", RUN_AGAIN
+            )
+        case 400 | 413, _:
+            return Problem(
+                "Key Vault does not accept this request. A value can have 25 KB at most:",
+                quoted,
+                "To try a different value:",
+                RUN_AGAIN,
+            )
+        case 429 | 500 | 502 | 503 | 504, _:
+            return Problem(
+                "Key Vault is busy or unavailable:",
+                quoted,
+                "Wait a minute, and run the sample again:",
+                RUN_AGAIN,
+            )
+    return Problem(
+        f"{vault_name}.vault.azure.net answered with status {error.status_code}:",
+        quoted,
+        NOT_FROM_AZURE,
+        RUN_AGAIN,
+    )
+
+
+def quote(words):
+    """Somebody else's words: short, on one line, and without what must never be shown."""
+    words = "".join(character if character.isprintable() else " " for character in str(words))
+    words = re.sub(r"eyJ[\w.-]+", "(token)", words)
+    if client_secret := os.environ.get("AZURE_CLIENT_SECRET"):
+        words = words.replace(client_secret, "(client secret)")
+    words = " ".join(words.split())
+    return f"  {words[:500]} ..." if len(words) > 500 else f"  {words}"
+
+
+def name_option(secret_name):
+    """az takes a name that begins with a hyphen for an option, unless an equals sign precedes it."""
+    return f"--name={secret_name}" if secret_name.startswith("-") else f"--name {secret_name}"
+
+
+# Commands that differ from one system to another.
+
+
+def set_variable(name, value, system=os.name):
+    if system == "nt":
+        return f'In cmd:\nset {name}={value}\nIn PowerShell:\n$env:{name} = "{value}"'
+    return f'export {name}="{value}"'
+
+
+def unset_service_principal(system=os.name):
+    if system == "nt":
+        return (
+            "In cmd:\nset AZURE_TENANT_ID=\nset AZURE_CLIENT_ID=\nset AZURE_CLIENT_SECRET=\nIn PowerShell:\n"
+            "Remove-Item Env:AZURE_TENANT_ID, Env:AZURE_CLIENT_ID, Env:AZURE_CLIENT_SECRET"
+        )
+    return "unset AZURE_TENANT_ID AZURE_CLIENT_ID AZURE_CLIENT_SECRET"
+
+
+def set_policy_command(vault_name, object_id, system=os.name):
+    """az keyvault set-policy takes away what it does not name, so it names what is granted already."""
+    granted = f"properties.accessPolicies[?objectId=='{object_id}'].permissions.secrets[]"
+    show = f"az keyvault show --name {vault_name} --output tsv --query"
+    set_policy = f"az keyvault set-policy --name {vault_name} --object-id {object_id} --secret-permissions"
+    if system == "nt":
+        on_one_line = f"join(' ', [['delete', 'get', 'list', 'set'], {granted}][])"
+        return (
+            f'In cmd:\nfor /f "delims=" %i in (\'{show} "{on_one_line}"\') do {set_policy} %i\n'
+            f'In PowerShell:\n{set_policy} delete get list set ({show} "{granted}")'
+        )
+    return f'{set_policy} delete get list set $({show} "{granted}")'
+
+
+def assign_role_command(vault_name, object_id, system=os.name):
+    show = f"az keyvault show --name {vault_name} --output tsv --query id"
+    assign = f'az role assignment create --role "Key Vault Secrets Officer" --assignee {object_id} --scope'
+    if system == "nt":
+        return (
+            f"In cmd:\nfor /f \"delims=\" %i in ('{show}') do {assign} %i\nIn PowerShell:\n{assign} ({show})"
+        )
+    return f'{assign} "$({show})"'
+
+
+class StillWaiting(logging.Handler):
+    """Says so when nothing has come from Azure for 10 seconds: the libraries log every answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.answered = threading.Event()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+
+    def emit(self, record):
+        if self.watcher.ident is None:
+            self.watcher.start()
+        if record.getMessage().startswith("Response status"):
+            self.answered.set()
+
+    def watch(self):
+        while True:
+            if not self.answered.wait(timeout=10):
+                print(
+                    "Nothing has come from Azure for 10 seconds. Still waiting; Ctrl-C stops.",
+                    file=sys.stderr,
+                )
+                self.answered.wait()
+            self.answered.clear()
+
+
+def run():
+    """Run the story and return the exit status. What stops it is explained on standard error."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if hasattr(sys.stdin, "reconfigure"):
             sys.stdin.reconfigure(errors="strict")  # Bytes that are not text are an error.
         main()
-        print(end="", flush=True)
+        sys.stdout.flush()
+        return 0
     except (Exception, KeyboardInterrupt) as error:
-        sys.exit(explain(error))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second Ctrl-C shall not cut the message off.
+        problem = explain(error, os.environ.get("KEY_VAULT_NAME"))
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python flushes once more as it ends, and would complain (see its documentation on SIGPIPE).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(problem, file=sys.stderr)
+    return problem.exit_status
+
+
+if __name__ == "__main__":
+    logging.basicConfig(handlers=[logging.NullHandler()])  # Not the libraries' own lines.
+    http_log = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
+    http_log.setLevel(logging.INFO)
+    http_log.addHandler(StillWaiting())
+    sys.exit(run())

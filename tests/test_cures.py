@@ -1,8 +1,14 @@
 """The az commands that the sample prints in a message, typed as they stand: they cure."""
 
+import base64
+import os
+import re
+import runpy
+
 import pytest
-from conftest import Cloud
-from stand_in.messages import Answer
+from conftest import SAMPLE, Cloud
+from stand_in import entra_id
+from stand_in.messages import Answer, error
 
 BUSY = Answer(503, b"<html>Service Unavailable</html>")
 
@@ -62,6 +68,124 @@ def test_az_that_nobody_is_signed_in_to(signed_in_sample, cloud):
     assert ended.stderr.splitlines()[-1] == "az login"
 
 
+class TestWordsOfAz:
+    """What az says when Entra ID refuses it stands in the message, and so does its command."""
+
+    @pytest.fixture
+    def user(self, cloud):
+        """Somebody signed in to az as a user, to whom alone az suggests a command."""
+        user = cloud.state.user
+        login = cloud.az("login", "--username", user.name, "--password", user.password)
+        assert login.returncode == 0, login.stderr
+        return user
+
+    @pytest.fixture
+    def refused(self, signed_in_sample, cloud, user):
+        """A function that has Entra ID refuse az with a code, and gives back the sample's message."""
+
+        def refused(code):
+            cloud.stand_in.faults.answer("/oauth2/v2.0/token", entra_id.refusal(code), times=99)
+            ended = signed_in_sample.run()
+            assert (ended.returncode, ended.stdout.count("\n")) == (1, 1)
+            assert f"AzureCliCredential: ERROR: {code}: " in ended.stderr
+            return ended.stderr
+
+        return refused
+
+    @pytest.mark.parametrize("code", ["AADSTS50076", "AADSTS50020"])
+    def test_command_is_that_of_az(self, refused, stand_in, code):
+        tenant = stand_in.state.tenant_id
+        command = f'az login --tenant "{tenant}" --scope "https://vault.azure.net/.default"'
+        assert refused(code).endswith(f"\nTo sign in:\n{command}\n")
+
+    @pytest.mark.parametrize("code", ["AADSTS53003", "AADSTS530003", "AADSTS530084"])
+    def test_conditional_access_is_for_the_organization_to_change(self, refused, code):
+        message = refused(code)
+        assert "Conditional Access" in message
+        assert "Ask an administrator, or use a device that your organization manages" in message
+        assert message.endswith("\npython kv_secrets.py\n")
+
+    def test_claims_that_the_vault_asks_for(self, signed_in_sample, stand_in, cloud):
+        tenant = stand_in.state.tenant_id
+        claims = base64.b64encode(b'{"access_token": {"acrs": {"essential": true, "value": "c1"}}}').decode()
+        challenge = (
+            f'Bearer authorization="https://login.microsoftonline.com/{tenant}", '
+            f'resource="https://vault.azure.net", error="insufficient_claims", claims="{claims}"'
+        )
+        answer = error(401, "Unauthorized", "Step up.", headers={"WWW-Authenticate": challenge})
+        stand_in.faults.hold("GET /secrets/my-secret/versions").release()
+        stand_in.faults.answer("GET /secrets/my-secret/versions", answer, times=9)
+        message = signed_in_sample.run().stderr
+
+        assert "claims" in message, message
+        command = message.splitlines()[-1]
+        assert command.startswith("az login --claims-challenge ")
+        assert command.endswith(f" --tenant {tenant} --scope https://vault.azure.net/.default")
+
+
+def test_az_that_answers_too_late(signed_in_sample, tmp_path):
+    az = tmp_path / "az"
+    az.write_text("#!/bin/sh\nexec sleep 60\n")
+    az.chmod(0o755)
+    signed_in_sample.environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    message = signed_in_sample.run().stderr
+
+    assert "not within 10 seconds" in message
+    assert "\npython kv_secrets.py\n" in message
+    assert "\ncredential = DefaultAzureCredential(process_timeout=60)\n" in message
+    assert "az login" not in message
+
+
+def test_client_secret_that_has_expired(sample, stand_in, cloud):
+    stand_in.state.sample.client_secrets[0].is_expired = True
+    lines = sample.run().stderr.splitlines()
+
+    assert "AADSTS7000222" in lines[1]
+    (reset,) = [line for line in lines if line.startswith("az ")]
+    password = cloud.type(f"{reset} --query password --output tsv").stdout.strip()
+    (export,) = [line for line in lines if line.startswith("export ")]
+    sample.command = [
+        "bash",
+        "-c",
+        export.replace("the-password", password) + '; exec "$@"',
+        "bash",
+        *sample.command,
+    ]
+    assert sample.run().returncode == 0
+    assert len(stand_in.state.sample.client_secrets) == 2, "the others stay"
+
+
+def test_set_policy_keeps_what_is_granted(cure, sample, stand_in):
+    granted = stand_in.vault.access_policies[0]["permissions"]
+    granted["secrets"] = ["backup", "get", "list", "purge", "recover", "restore"]
+    cure("az keyvault set-policy")
+
+    permissions = stand_in.vault.permissions(stand_in.state.sample.object_id)
+    assert permissions == {"backup", "delete", "get", "list", "purge", "recover", "restore", "set"}
+    assert stand_in.vault.network_acls is None
+    assert sample.run().returncode == 0
+
+
+def test_permissions_of_the_command_for_cmd(cloud, stand_in):
+    # The query that cmd's command makes of them, in the real az.
+    command = runpy.run_path(str(SAMPLE))["set_policy_command"](
+        stand_in.vault.name, stand_in.state.sample.object_id, "nt"
+    )
+    show = re.search(r" in \('(.*?)'\) do ", command)[1]
+    assert cloud.type(show).stdout == "delete get list set delete get list set\n"
+
+
+def test_set_policy_for_whoever_is_signed_in_though_graph_is_closed(cure, signed_in_sample, stand_in):
+    signed_in_sample.environment["AZURE_CLIENT_ID"] = stand_in.state.sample.client_id
+    stand_in.vault.access_policies.clear()
+    closed = error(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+    stand_in.faults.answer("graph.microsoft.com", closed, times=99)
+    cure("az keyvault set-policy")
+
+    assert stand_in.vault.access_policies[0]["objectId"] == stand_in.state.admin.object_id
+    assert signed_in_sample.run().returncode == 0
+
+
 def test_set_policy_for_the_service_principal(cure, sample, stand_in):
     del stand_in.vault.access_policies[0]
     cure("az keyvault set-policy")
@@ -78,8 +202,14 @@ def test_set_policy_for_whoever_is_signed_in(cure, signed_in_sample, stand_in):
     assert signed_in_sample.run().returncode == 0
 
 
-def test_role_assignment(cure, sample, stand_in):
+@pytest.mark.parametrize("graph_is_closed", [False, True])
+def test_role_assignment(cure, sample, stand_in, graph_is_closed):
     stand_in.vault.is_rbac = True
+    if graph_is_closed:
+        closed = error(
+            403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
+        )
+        stand_in.faults.answer("graph.microsoft.com", closed, times=99)
     cure("az role assignment create")
 
     assert sample.run().returncode == 0
@@ -95,7 +225,7 @@ def test_role_assignment(cure, sample, stand_in):
 )
 def test_network(cure, sample, stand_in, closed):
     vars(stand_in.vault).update(closed)
-    cure(YOURS="127.0.0.1")
+    cure(**{"YOUR-IP-ADDRESS": "127.0.0.1"})
 
     assert stand_in.vault.network_acls["defaultAction"] == "Deny"
     assert sample.run().returncode == 0

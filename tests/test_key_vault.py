@@ -103,13 +103,18 @@ class TestWhoAsks:
         assert error_of(answer) == (
             403,
             "Forbidden",
-            "AccessDenied",
+            "ForbiddenByPolicy",
             f"The user, group or application 'appid={sample.client_id};oid={sample.object_id};"
             f"iss=https://sts.windows.net/{tenant}/' does not have secrets {permission} permission "
             "on key vault 'kv-quickstart;location=eastus'. For help resolving this issue, please "
             "see https://go.microsoft.com/fwlink/?linkid=2125287",
         )
-        secrets["secrets"] = [permission]
+        stand_in.vault.access_policies.clear()
+        on_no_policy = error_of(vault(method, path, json={"value": "hunter2"}))
+        assert on_no_policy == (*error_of(answer)[:2], "AccessDenied", error_of(answer)[3])
+        stand_in.vault.access_policies.append(
+            {"objectId": sample.object_id, "permissions": {"secrets": [permission]}}
+        )
         assert vault(method, path, json={"value": "hunter2"}).status_code != 403
 
     def test_vault_at_the_start_grants_what_the_tutorial_grants(self, stand_in):

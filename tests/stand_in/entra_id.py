@@ -2,7 +2,8 @@
 
 Service principals sign in with a client secret, users with a password. Recorded: the discovery
 documents, a service principal's token, AADSTS7000215. The other codes are those of
-https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
+https://learn.microsoft.com/entra/identity-platform/reference-error-codes, and their texts those
+that people quote.
 """
 
 import base64
@@ -19,6 +20,36 @@ from .state import User
 
 HOST = "login.microsoftonline.com"
 
+# What Entra ID refuses a sign-in with: the status, the error, and the text after the code.
+REFUSALS = {
+    "AADSTS50020": (
+        *(400, "invalid_grant"),
+        "User account 'somebody@example.com' from identity provider 'live.com' does not exist in tenant "
+        "'Contoso' and cannot access the application in that tenant.",
+    ),
+    "AADSTS50076": (
+        *(400, "invalid_grant"),
+        "Due to a configuration change made by your administrator, or because you moved to a new location, "
+        "you must use multi-factor authentication to access 'cfa8b339-82a2-471a-a3c9-0fc0be7a4093'.",
+    ),
+    "AADSTS53003": (
+        *(400, "invalid_grant"),
+        "Access has been blocked by Conditional Access policies. The access policy does not allow token "
+        "issuance.",
+    ),
+    "AADSTS530003": (400, "invalid_grant", "Your device is required to be managed to access this resource."),
+    "AADSTS530084": (
+        *(400, "invalid_grant"),
+        "Access has been blocked by conditional access token protection policy.",
+    ),
+}
+
+
+def refusal(code):
+    """The answer of Entra ID to a sign-in that it refuses, for a code in REFUSALS."""
+    status, error, text = REFUSALS[code]
+    return _error(status, error, f"{code}: {text}")
+
 
 def answer(state, request):
     """The answer to one request to Entra ID."""
@@ -34,7 +65,9 @@ def answer(state, request):
 
 
 def _error(status, code, description):
-    return Answer(status, {"error": code, "error_description": description})
+    number = re.match("AADSTS([0-9]+)", description)
+    numbers = [int(number[1])] if number else []
+    return Answer(status, {"error": code, "error_description": description, "error_codes": numbers})
 
 
 def _discovery(state, request):
@@ -106,14 +139,22 @@ def _by_client_secret(state, form):
     client_id = form.get("client_id", "")
     principal = state.find_principal(client_id=client_id)
     if principal is None:
-        message = f"AADSTS700016: Application with identifier '{client_id}' was not found."
+        message = (
+            f"AADSTS700016: Application with identifier '{client_id}' was not found in the directory "
+            "'Contoso'."
+        )
         return _error(400, "unauthorized_client", message)
-    if not _equal(form.get("client_secret"), principal.client_secret):
+    given = form.get("client_secret")
+    found = [one for one in principal.client_secrets if _equal(given, one.value)]
+    if not found:
         message = (
             "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the "
             "request is the client secret value, not the client secret ID, for a secret added to "
             f"app '{client_id}'."
         )
+        return _error(401, "invalid_client", message)
+    if found[0].is_expired:
+        message = f"AADSTS7000222: The provided client secret keys for app '{client_id}' are expired."
         return _error(401, "invalid_client", message)
     return principal
 

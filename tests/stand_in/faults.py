@@ -1,7 +1,8 @@
 """Faults on request, each one line in a test.
 
 A fault is for the next requests that match: ``wanted`` stands in the request's method, path and
-host, written ``"PUT /secrets/my-secret kv-quickstart.vault.azure.net"``.
+host, written ``"PUT /secrets/my-secret kv-quickstart.vault.azure.net"``. One that begins with
+``"CONNECT "`` is for the proxy itself, and can only be answered.
 """
 
 import threading
@@ -60,7 +61,8 @@ class Faults:
         text = f"{request.method} {request.path} {request.host}"
         with self._lock:
             for fault in self._faults:
-                if fault.times and fault.wanted in text:
+                for_proxy = fault.wanted.startswith("CONNECT ")
+                if fault.times and fault.wanted in text and for_proxy == (request.method == "CONNECT"):
                     fault.times -= 1
                     return fault
         return None

@@ -1,8 +1,9 @@
 """Microsoft Graph, graph.microsoft.com: who is signed in, and who a service principal is.
 
 Recorded: which requests the Azure CLI 2.91.0 sends, and that /me is refused to a service principal
-with 400. The fields are those of https://learn.microsoft.com/graph/api/resources/serviceprincipal
-and .../user.
+with 400. The fields are those of https://learn.microsoft.com/graph/api/resources/serviceprincipal,
+.../user, .../application and .../passwordcredential. An application and its service principal are
+made together here.
 """
 
 import re
@@ -11,7 +12,7 @@ import jwt
 
 from . import tokens
 from .messages import Answer, error, find_route
-from .state import User
+from .state import ClientSecret, ServicePrincipal, User
 
 HOST = "graph.microsoft.com"
 
@@ -43,6 +44,17 @@ def _document(principal):
         "displayName": principal.name,
         "servicePrincipalNames": [principal.client_id],
         "servicePrincipalType": "Application",
+    }
+
+
+def _application(principal):
+    return {
+        "id": principal.application_object_id,
+        "appId": principal.client_id,
+        "displayName": principal.name,
+        "identifierUris": [],
+        "passwordCredentials": [{"keyId": one.key_id} for one in principal.client_secrets],
+        "keyCredentials": [],
     }
 
 
@@ -86,6 +98,53 @@ def _by_ids(state, request, claims):
     return Answer(200, {"value": [_document(one) for one in state.principals if one.object_id in wanted]})
 
 
+def _applications(state, request, claims):
+    wanted = re.findall("'([^']*)'", request.query.get("filter", ""))
+    found = [
+        _application(one)
+        for one in state.principals
+        if not isinstance(one, User) and {one.client_id, one.name} & set(wanted)
+    ]
+    return Answer(200, {"value": found})
+
+
+def _add_application(state, request, claims):
+    name = (request.json() or {}).get("displayName", "")
+    principal = ServicePrincipal(name, client_secrets=[])
+    state.principals.append(principal)
+    return Answer(201, _application(principal))
+
+
+def _delete_application(state, request, claims, object_id):
+    principal = state.find_principal(application_object_id=object_id)
+    if principal is None:
+        message = f"Resource '{object_id}' does not exist."
+        return error(404, "Request_ResourceNotFound", message)
+    state.principals.remove(principal)
+    return Answer(204)
+
+
+def _add_service_principal(state, request, claims):
+    client_id = (request.json() or {}).get("appId", "")
+    principal = state.find_principal(client_id=client_id)
+    if principal is None:
+        message = f"The appId '{client_id}' does not reference a valid application object."
+        return error(400, "Request_BadRequest", message)
+    return Answer(201, _document(principal))
+
+
+def _add_password(state, request, claims, object_id):
+    principal = state.find_principal(object_id=object_id) or state.find_principal(
+        application_object_id=object_id
+    )
+    if principal is None:
+        message = f"Resource '{object_id}' does not exist."
+        return error(404, "Request_ResourceNotFound", message)
+    secret = ClientSecret()
+    principal.client_secrets.append(secret)
+    return Answer(200, {"keyId": secret.key_id, "secretText": secret.value})
+
+
 # Method, path, and what it does.
 ROUTES = [
     ("GET", "/v1.0/me", _me),
@@ -93,4 +152,9 @@ ROUTES = [
     ("GET", "/v1.0/users", _users),
     ("GET", "/v1.0/(servicePrincipals|users|directoryObjects)/(?P<object_id>[^/]+)", _one),
     ("POST", "/v1.0/directoryObjects/getByIds", _by_ids),
+    ("GET", "/v1.0/applications", _applications),
+    ("POST", "/v1.0/applications", _add_application),
+    ("DELETE", "/v1.0/applications/(?P<object_id>[^/]+)", _delete_application),
+    ("POST", "/v1.0/servicePrincipals", _add_service_principal),
+    ("POST", "/v1.0/(applications|servicePrincipals)/(?P<object_id>[^/]+)/addPassword", _add_password),
 ]

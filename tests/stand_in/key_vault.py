@@ -93,7 +93,9 @@ def _refusal(state, vault, claims, permission):
         f"on key vault '{place}'. For help resolving this issue, "
         "please see https://go.microsoft.com/fwlink/?linkid=2125287"
     )
-    return error(403, "Forbidden", message, "AccessDenied")
+    # Inferred from recordings: which of the two depends on whether the identity is on any policy.
+    on_a_policy = any(policy["objectId"] == claims["oid"] for policy in vault.access_policies)
+    return error(403, "Forbidden", message, "ForbiddenByPolicy" if on_a_policy else "AccessDenied")
 
 
 def _not_found(name):

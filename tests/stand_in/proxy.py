@@ -176,6 +176,10 @@ class _Tunnel(_Handler):
 
     def do_CONNECT(self):
         host, _, port = self.path.lower().rpartition(":")
+        fault = self.server.proxy.faults.take(Request("CONNECT", host, "", self.headers))
+        if fault:
+            self.close_connection = True
+            return self.send(fault.instead)
         if port != "443" or not self.server.proxy.responder(host):
             self.server.proxy.log.add(Exchange(0, host, "CONNECT", f":{port}", 403, ""))
             return self.refuse(f"The stand-in for Azure does not know {self.path}.")

@@ -23,18 +23,33 @@ SECRET_PERMISSIONS = {"backup", "delete", "get", "list", "purge", "recover", "re
 
 
 @dataclass
+class ClientSecret:
+    """A client secret of a service principal. The value is random; ``key_id`` names it."""
+
+    value: str = field(default_factory=lambda: secrets.token_hex(20))
+    key_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    is_expired: bool = False
+
+
+@dataclass
 class ServicePrincipal:
-    """Somebody who can sign in with a client secret; the secret is random."""
+    """Somebody who can sign in with a client secret, and the application that it belongs to."""
 
     name: str
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    client_secret: str = field(default_factory=lambda: secrets.token_hex(20))
+    application_object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_secrets: list = field(default_factory=lambda: [ClientSecret()])
+
+    @property
+    def client_secret(self):
+        """The value of the first client secret."""
+        return self.client_secrets[0].value
 
 
 @dataclass
 class User(ServicePrincipal):
-    """Somebody who signs in with a password; ``client_id`` means nothing then."""
+    """Somebody who signs in with a password. ``client_id`` means nothing then."""
 
     @property
     def password(self):
