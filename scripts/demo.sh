@@ -1,36 +1,47 @@
 #!/usr/bin/env bash
+# Runs the sample, or another command, with a stand-in for Azure on this machine in Azure's place.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"
 set -eu
 # shellcheck source=scripts/set_up.sh
-. "$(dirname "$0")/set_up.sh"
+. "$(dirname "$(readlink -f "$0" 2>/dev/null || printf '%s' "$0")")/set_up.sh"
+stop_on_ctrl_c
 
 help=$(
   cat <<'TEXT'
 usage: scripts/demo.sh [--az] [--trace] [COMMAND ...]
 
-Runs COMMAND, by default the sample, with no Azure account: a stand-in for Azure
-on this machine answers it, and is gone when COMMAND ends. Nothing leaves this machine.
+Runs COMMAND, or the sample if there is none, without an Azure account: while
+it runs, a stand-in for Azure on this machine answers it. Every start is a
+fresh start. What is sent to Azure does not leave this machine.
 
---az      with the Azure CLI signed in there too, so that the whole tutorial can be walked;
-          where there is no az on the PATH, one is installed, which takes a minute, once
---trace   shows each request and its answer on standard error; values, tokens and client
-          secrets never appear in it
+--az      also sign in to the Azure CLI there, so that you can follow the whole
+          tutorial; if there is no az on the PATH, it is installed (730 MB,
+          about a minute, once)
+--trace   show each request and its answer on standard error, without values,
+          tokens, and client secrets
 
 scripts/demo.sh                the sample
 scripts/demo.sh --az bash      a shell in which Azure is the stand-in
 
-The first run makes .venv and installs what is needed.
+The first run installs packages (110 MB, some seconds) in the folder .demo.
 TEXT
 )
+again="$0${1+ $*}"
 options=()
 while [ $# -gt 0 ]; do
   case $1 in
   --az | --trace) options+=("$1") && shift ;;
-  -*) help_or_fail "$help" "$1" ;;
+  --help | -h | help) printf '%s\n' "$help" && exit ;;
+  -*) unknown_argument "$1" ;;
   *) break ;;
   esac
 done
 
 set_up
-case " ${options[*]-} " in *' --az '*) set_up_az ;; esac
-[ $# -gt 0 ] || set -- python "$root/kv_secrets.py"
+case " ${options[*]-} " in *' --az '*) set_up_az && set_up_packages ;; esac
+if [ $# -eq 0 ]; then
+  options+=(--again "$again")
+  set -- python "$root/kv_secrets.py"
+fi
+rm -f "$az_words"
 exec python "$root/tests/stand_in" ${options[@]+"${options[@]}"} "$@"

@@ -1,15 +1,19 @@
 # shellcheck shell=bash
-# Read by the other scripts, not run. set_up makes .venv, with what the sample and its tests need,
-# and puts it first on the PATH. What there is to tell is told on standard error.
+# Sourced by demo.sh and test.sh: they keep what they install in the folder .demo, and nowhere else.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/common.sh
-. "$root/scripts/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Print the command of a Python that can make the environment.
+# Settings of the reader's that would change what is installed or run. Those that say where packages
+# come from, such as PIP_INDEX_URL and HTTPS_PROXY, stay.
+unset PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE BASH_ENV ENV
+unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_REQUIREMENT
+
+# Print the command of a Python that can create a virtual environment.
 find_python() {
   local candidate without_venv=
-  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python py; do
     "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || continue
     if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
       printf '%s' "$candidate"
@@ -18,46 +22,139 @@ find_python() {
     without_venv=$candidate
   done
   [ -z "$without_venv" ] ||
-    fail "Python is here ($without_venv), but its venv module, which this needs, is not." \
-      'Install that, on Debian and Ubuntu with:' \
-      'sudo apt install python3-venv'
-  fail 'There is no Python 3.10 or newer on the PATH, which this needs.' \
-    'Install one from https://www.python.org/downloads/, on Debian and Ubuntu with:' \
+    fail "Python is installed ($without_venv), but its venv module is not." \
+      'To install it on Debian and Ubuntu:' 'sudo apt install python3-venv'
+  fail 'There is no Python 3.10 or newer on the PATH.' \
+    'To install one, see https://www.python.org/downloads/. On Debian and Ubuntu:' \
     'sudo apt install python3 python3-venv'
 }
 
-# make_environment FOLDER PYTHON REQUIREMENTS: a virtual environment with what REQUIREMENTS, a text
-# of pip's, asks for. It is made once, and again when that changes or when its Python is gone.
-# An empty PYTHON is found.
+# programs FOLDER: where a virtual environment keeps its programs: Scripts on Windows, bin elsewhere.
+programs() {
+  if [ -d "$1/Scripts" ]; then printf '%s/Scripts' "$1"; else printf '%s/bin' "$1"; fi
+}
+
+# is_good FOLDER REQUIREMENTS MODULE ...: whether the environment is complete, is still where it was
+# created, and has the modules.
+is_good() {
+  local folder=$1 requirements=$2
+  shift 2
+  [ "$(cat "$folder/made-for.txt" 2>/dev/null)" = "$folder"$'\n'"$requirements" ] &&
+    "$(programs "$folder")/python" -I -c '
+import sys
+from importlib.util import find_spec
+sys.exit(any(not (found := find_spec(name)) or not found.origin for name in sys.argv[1:]))' "$@" 2>/dev/null
+}
+
+# make_environment NAME PYTHON REQUIREMENTS SIZE MODULE ...: .demo/NAME, a virtual environment with what
+# REQUIREMENTS, a text for pip, asks for, unless it exists. An empty PYTHON is looked for.
+#
+# It is created under another name and moved into place when it is complete, so that two can do this
+# at once and nothing half made is ever used.
 make_environment() {
-  local folder=$1 python=$2 requirements=$3
-  if [ "$(cat "$folder/requirements.txt" 2>/dev/null)" = "$requirements" ] &&
-    "$folder/bin/python" -c '' 2>/dev/null; then
+  local folder=$root/.demo/$1 python=$2 requirements=$3 size=$4 new programs
+  shift 4
+  is_good "$folder" "$requirements" "$@" && return
+  [ -n "$python" ] || python=$(find_python) || exit
+  new=$folder.new.$$
+  mkdir -p "$root/.demo"
+  trap 'rm -rf "$new"; say "" "Stopped. Nothing half made is left."; exit 130' INT
+  trap 'rm -rf "$new" "$az_words"' EXIT
+  remove_abandoned "$folder"
+  say "Installing what is needed into .demo/$(basename "$folder"), once: $size ..."
+  "$python" -m venv "$new" >&2 ||
+    fail 'The virtual environment was not created; the reason is above. Then run this again:' "$again"
+  programs=$(programs "$new")
+  printf '%s\n' "$requirements" >"$new/requirements.txt"
+  run_pip "$programs/python" install "$new"
+  # Scripts name their Python by its path.
+  "$programs/python" -I - "$programs" "$new" "$folder" <<'PYTHON'
+import os, pathlib, sys
+programs, new, folder = map(os.fsencode, sys.argv[1:])
+for script in pathlib.Path(sys.argv[1]).iterdir():
+    if script.is_file() and script.read_bytes()[:2] == b"#!":
+        script.write_bytes(script.read_bytes().replace(new, folder))
+PYTHON
+  printf '%s\n' "$folder" "$requirements" >"$new/made-for.txt"
+  # Someone else may have been faster. What is broken goes out of the way first.
+  if ! is_good "$folder" "$requirements" "$@"; then
+    [ ! -e "$folder" ] || mv "$folder" "$new.old"
+    mv -n "$new" "$folder" 2>/dev/null || true
+    rm -rf "$new.old" "${folder:?}/$(basename "$new")"
+  fi
+  rm -rf "$new"
+  trap - INT
+  trap 'rm -f "$az_words"' EXIT
+  is_good "$folder" "$requirements" "$@" ||
+    fail "The packages in $folder are incomplete. Remove that folder, and run this again:" "$again"
+}
+
+# remove_abandoned FOLDER: what runs that were killed have left beside it.
+remove_abandoned() {
+  local left
+  for left in "$1".new.*; do
+    left=${left%.old}
+    if [ -e "$left" ] && ! kill -0 "${left##*.}" 2>/dev/null; then rm -rf "$left" "$left.old"; fi
+  done
+}
+
+# run_pip PYTHON COMMAND FOLDER OPTION ...: "pip install" or "pip download" what FOLDER/requirements.txt
+# asks for. On a terminal, pip shows its progress.
+run_pip() {
+  local python=$1 command=$2 folder=$3
+  shift 3
+  set -- "$@" --disable-pip-version-check --retries 2 --log "$folder/pip.log"
+  [ -t 2 ] || set -- "$@" --quiet --quiet --progress-bar off
+  if "$python" -I -m pip "$command" "$@" --requirement "$folder/requirements.txt" >&2; then
+    rm -f "$folder/pip.log"
     return
   fi
-  [ -n "$python" ] || python=$(find_python) || exit
-  say "Making $folder, once ..."
-  if ! "$python" -m venv --clear "$folder" >&2 ||
-    ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
-      --requirement /dev/stdin <<<"$requirements" >&2; then
-    fail "$folder could not be made; the reason stands above." \
-      'If it is the network, mend that. Then run the same command again.'
+  if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError|Max retries exceeded' "$folder/pip.log"; then
+    fail 'There is no network, or pip cannot reach its package index. Only the first run needs it. Connect, and' \
+      'run this again:' "$again"
   fi
-  printf '%s\n' "$requirements" >"$folder/requirements.txt"
+  fail 'pip could not install the packages; the reason is above. Then run this again:' "$again"
 }
 
 set_up() {
-  make_environment "$root/.venv" '' "$(cat "$root/requirements.txt" "$root/tests/requirements.txt")"
-  export VIRTUAL_ENV=$root/.venv PATH=$root/.venv/bin:$PATH
+  make_environment sample '' "$(cat "$root/requirements.txt" "$root/tests/requirements.txt")" \
+    '110 MB, some seconds' azure.identity azure.keyvault.secrets trustme jwt pexpect pytest
+  VIRTUAL_ENV=$root/.demo/sample
+  PATH=$(programs "$VIRTUAL_ENV"):$PATH
+  export VIRTUAL_ENV PATH
 }
 
-# Put the Azure CLI on the PATH, where there is none: its own libraries are older than the sample's,
-# so that it needs an environment of its own.
+# Let pip install the sample's packages in the tutorial, though no network can be reached there.
+set_up_packages() {
+  local folder=$root/.demo/packages new=$root/.demo/packages.new.$$
+  if [ "$(cat "$folder/requirements.txt" 2>/dev/null)" != "$(cat "$root/requirements.txt")" ]; then
+    remove_abandoned "$folder"
+    mkdir -p "$new"
+    trap 'rm -rf "$new"; say "" "Stopped. Nothing half made is left."; exit 130' INT
+    cp "$root/requirements.txt" "$new"
+    run_pip "$(command -v python)" download "$new" --dest "$new"
+    [ ! -e "$folder" ] || mv "$folder" "$new.old"
+    mv -n "$new" "$folder" 2>/dev/null || true
+    rm -rf "$new" "$new.old" "${folder:?}/$(basename "$new")"
+    trap - INT
+  fi
+  # In this form, a path with a space is one path.
+  PIP_FIND_LINKS=file://$(printf '%s' "$folder" | sed 's/%/%25/g; s/ /%20/g')
+  export PIP_NO_INDEX=1 PIP_FIND_LINKS
+}
+
+# Put the Azure CLI on the PATH if there is none. Its libraries are older than those of the sample, so
+# that it needs an environment of its own.
 set_up_az() {
   command -v az >/dev/null && return
-  if [ ! -f "$root/.venv-az/requirements.txt" ]; then
-    say 'The Azure CLI takes a minute, and 730 MB.'
-  fi
-  make_environment "$root/.venv-az" '' "$(cat "$root/tests/az-requirements.txt")"
-  export PATH=$PATH:$root/.venv-az/bin
+  local folder=$root/.demo/az
+  make_environment az '' "$(cat "$root/tests/az-requirements.txt")" 'the Azure CLI, 730 MB, about a minute' azure.cli.__main__
+  # pip's own az does not start where the path has a space.
+  mkdir -p "$folder/command"
+  # shellcheck disable=SC2016 # These variables are the new script's.
+  printf '#!/bin/sh\nexec "$(dirname "$0")/../%s/python" -I -m azure.cli "$@"\n' "$(basename "$(programs "$folder")")" \
+    >"$folder/command/az.$$"
+  chmod +x "$folder/command/az.$$"
+  mv -f "$folder/command/az.$$" "$folder/command/az"
+  export PATH=$PATH:$folder/command
 }

@@ -1,6 +1,8 @@
 """What the tests share: the stand-in, the sample as a process, and requests over the wire."""
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,8 @@ SAMPLE = ROOT / "kv_secrets.py"
 
 def sample_pythons():
     """The interpreters that ``scripts/test.sh`` has prepared for the sample, by a short name."""
-    others = {folder.name[6:]: folder / "bin/python" for folder in sorted(ROOT.glob(".venv-[3o]*"))}
+    folders = [folder for folder in sorted(ROOT.glob(".demo/[3o]*")) if ".new." not in folder.name]
+    others = {folder.name: folder / "bin/python" for folder in folders}
     return {"this": Path(sys.executable)} | others
 
 
@@ -173,13 +176,21 @@ def run_script(name, *arguments, root=ROOT, environment=None, **options):
     """A script of the project's, run to its end, its output as text.
 
     ``environment`` is this process's own when it is not given, without the directory of the
-    virtual environment that the tests run in.
+    environment that the tests run in.
     """
     if environment is None:
         environment = dict(os.environ)
-        environment["PATH"] = environment["PATH"].removeprefix(f"{ROOT}/.venv/bin:")
+        environment["PATH"] = environment["PATH"].removeprefix(f"{ROOT}/.demo/sample/bin:")
     return subprocess.run(
         [str(root / "scripts" / name), *arguments],
         env=environment,
         **({"capture_output": True, "text": True, "timeout": 300} | options),
     )
+
+
+def windows_az(cloud, folder):
+    """Put an az first on the cloud's PATH whose lines end as those of az on Windows do."""
+    az = shutil.which("az", path=cloud.environment["PATH"])
+    (folder / "az").write_text(f'#!/bin/bash\nset -o pipefail\n{shlex.quote(az)} "$@" | sed "s/$/\\r/"\n')
+    (folder / "az").chmod(0o755)
+    cloud.environment["PATH"] = f"{folder}:{cloud.environment['PATH']}"

@@ -1,20 +1,34 @@
 """Run a command with the stand-in for Azure in Azure's place: ``python tests/stand_in COMMAND``."""
 
-import argparse
+import os
 import signal
-import subprocess
 import sys
+
+# What asks a program to end. Windows knows no SIGHUP.
+ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+
+
+def stop(number, _):
+    """End at once, while there is nothing to clean up."""
+    os.write(2, b"\nStopped.\n")
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    # From the start, since importing what follows takes a moment.
+    for number in ENDING:
+        signal.signal(number, stop)
+
+import argparse
+import subprocess
 from pathlib import Path
 
 if not __package__:
     # Run as a folder, as above: Python has put the folder itself on the path, not its parent.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from stand_in import StandIn
+from stand_in import StandIn, shell
 from stand_in.trace import Trace
-
-# What asks a program to end; Windows knows no SIGHUP.
-ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
 
 
 def main(arguments=None):
@@ -22,6 +36,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="stand_in", description=__doc__)
     parser.add_argument("--az", action="store_true", help="sign in to the Azure CLI there, too")
     parser.add_argument("--trace", action="store_true", help="show each request on standard error")
+    parser.add_argument("--again", metavar="LINE", help="what to type after COMMAND has failed")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args(arguments)
     if not options.command:
@@ -38,7 +53,11 @@ def main(arguments=None):
                 )
         if options.trace:
             stand_in.log.trace = Trace(sys.stderr)
-        return run(options.command, stand_in.environment())
+        command, environment = shell.prepare(options.command, stand_in.environment(), stand_in.folder)
+        status = run(command, environment)
+    if options.again and status in (1, 2):
+        print(f"In this demonstration, the command to run again is:\n{options.again}", file=sys.stderr)
+    return status
 
 
 def run(command, environment):

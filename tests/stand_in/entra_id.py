@@ -109,10 +109,13 @@ def _configuration(state, request):
 
 def _token(state, request):
     form = request.form
+    # Whoever redeems a device code has named the scope before.
+    form.setdefault("scope", form.get("device_code", ""))
     grants = {
         "client_credentials": _by_client_secret,
         "password": _by_password,
         "refresh_token": _by_refresh_token,
+        "urn:ietf:params:oauth:grant-type:device_code": _by_device_code,
     }
     if form.get("grant_type") not in grants:
         message = "AADSTS70003: The app requested an unsupported grant type."
@@ -120,7 +123,7 @@ def _token(state, request):
     principal = grants[form["grant_type"]](state, form)
     if isinstance(principal, Answer):
         return principal
-    resource = re.match(r"(\S+)/\.default(\s|$)", form.get("scope", ""))
+    resource = re.match(r"(\S+)/\.default(\s|$)", form["scope"])
     if not resource:
         message = "AADSTS1002012: The provided value for scope is not valid."
         return _error(400, "invalid_scope", message)
@@ -175,6 +178,28 @@ def _by_refresh_token(state, form):
     return state.find_principal(object_id=claims["refreshes"])
 
 
+def _by_device_code(state, form):
+    # Whoever asks has been let in already: there is no page to open.
+    return state.user
+
+
+def _device_code(state, request):
+    return Answer(
+        200,
+        {
+            "device_code": request.form["scope"],
+            "user_code": "STAND-IN",
+            "verification_uri": f"https://{HOST}/device",
+            "expires_in": 900,
+            "interval": 1,
+            "message": (
+                "The stand-in for Azure signs you in as somebody@example.com. With a real subscription, you "
+                "would sign in on a page now."
+            ),
+        },
+    )
+
+
 def _equal(given, expected):
     return hmac.compare_digest((given or "").encode(), expected.encode())
 
@@ -213,4 +238,5 @@ ROUTES = [
     ("GET", "/common/userrealm/(?P<name>[^/]+)", _realm),
     ("GET", r"/(?P<tenant>[^/]+)/v2\.0/\.well-known/openid-configuration", _configuration),
     ("POST", r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token", _token),
+    ("POST", r"/(?P<tenant>[^/]+)/oauth2/v2\.0/devicecode", _device_code),
 ]

@@ -14,12 +14,15 @@ from .state import State
 LEADS_ELSEWHERE = re.compile(
     r"(?i)(https?|all|no)_proxy|curl_ca_bundle|ssl_cert_dir"
     r"|azure_.*|key_vault_name|identity_(endpoint|header)|msi_(endpoint|secret)|imds_endpoint"
+    # What a shell that is not interactive reads first.
+    r"|bash_env|env"
 )
 
 
 class StandIn:
     """Azure on this machine, until the context ends: nothing is left behind then.
 
+    ``folder`` is a temporary one with its certificates, and with what a command needs to reach it.
     ``state`` is what Azure holds, ``vault`` the vault that is there at the start, ``proxy`` the way
     in, ``log`` what was asked of it, ``faults`` what shall go wrong.
     """
@@ -34,6 +37,7 @@ class StandIn:
     def __enter__(self):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
+            self.folder = folder
             self.certificates = folder / "certificates.pem"
             self.proxy.authority.cert_pem.write_to_path(self.certificates)
             self.azure_config = folder / "azure"
@@ -72,6 +76,8 @@ class StandIn:
             # The Azure CLI's own folder, so that nobody's sign-in is read or changed.
             "AZURE_CONFIG_DIR": str(self.azure_config),
             "AZURE_CORE_COLLECT_TELEMETRY": "no",
+            # There is one subscription, so that az need not ask which.
+            "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
             # Nobody answers there, so that no credential asks beyond the loopback.
             "AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:1",
         }

@@ -3,7 +3,7 @@
 Recorded: what the Azure CLI 2.91.0 asks, how it takes the answers, that a vault is an RBAC vault
 unless it is asked for otherwise, and the ConflictError for a deleted one. The fields are those of
 https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults, .../rest/api/resources and
-.../rest/api/authorization.
+.../rest/api/authorization, the ScopeLocked error that people quote.
 """
 
 import re
@@ -109,6 +109,13 @@ def _list_groups(state, request):
 
 
 def _delete_group(state, request, group):
+    if state.locks.get(group.lower()):
+        path = f"{_subscription_path(state)}/resourceGroups/{group}"
+        message = (
+            f"The scope '{path}' cannot perform delete operation because following scope(s) are locked: "
+            f"'{path}'. Please remove the lock and try again."
+        )
+        return error(409, "ScopeLocked", message)
     for vault in state.vaults_in(group):
         state.delete_vault(vault)
     del state.groups[group.lower()]
@@ -340,7 +347,40 @@ def _put_role_assignment(state, request, scope, name):
 
 
 def _list_role_assignments(state, request, scope):
-    return _page(_assignment_document(state, one) for one in state.role_assignments)
+    """Those above and below the scope, for the one object ID that the filter names, if it does."""
+    wanted = re.search("'([^']*)'", request.query.get("filter", ""))
+    return _page(
+        _assignment_document(state, one)
+        for one in state.role_assignments
+        if wanted is None or one.object_id == wanted[1]
+    )
+
+
+# Locks.
+
+
+def _list_locks(state, request, group):
+    path = f"{_subscription_path(state)}/resourceGroups/{group}/providers/Microsoft.Authorization/locks"
+    return _page(
+        {
+            "id": f"{path}/{name}",
+            "name": name,
+            "type": "Microsoft.Authorization/locks",
+            "properties": {"level": "CanNotDelete"},
+        }
+        for name in state.locks.get(group.lower(), [])
+    )
+
+
+def _list_all_locks(state, request):
+    return _page(
+        lock for group in state.locks for lock in _list_locks(state, request, group).document["value"]
+    )
+
+
+def _delete_lock(state, request, group, name):
+    state.locks[group.lower()].remove(name)
+    return Answer(200)
 
 
 _SUBSCRIPTION = "/subscriptions/(?P<subscription>[^/]+)"
@@ -376,4 +416,7 @@ ROUTES = [
     ("GET", f"{_ROLES}/roleDefinitions", _list_role_definitions),
     ("PUT", f"{_ROLES}/roleAssignments/(?P<name>[^/]+)", _put_role_assignment),
     ("GET", f"{_ROLES}/roleAssignments", _list_role_assignments),
+    ("GET", f"{_GROUP}/providers/Microsoft.Authorization/locks", _list_locks),
+    ("GET", f"{_SUBSCRIPTION}/providers/Microsoft.Authorization/locks", _list_all_locks),
+    ("DELETE", f"{_GROUP}/providers/Microsoft.Authorization/locks/(?P<name>[^/]+)", _delete_lock),
 ]

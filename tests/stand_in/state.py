@@ -155,6 +155,7 @@ class State:
         self.vaults = {}
         self.deleted_vaults = {}
         self.role_assignments = []
+        self.locks = {}
 
     def add_vault(self, name, *, resource_group="KeyVault-PythonQS-rg"):
         """A new vault as the tutorial makes it, in a resource group that is made if need be.
