@@ -74,7 +74,7 @@ def main():
         # Retrieve a secret. Only a demonstration prints its value.
         print(f"Retrieving your secret from {vault_name}.")
         retrieved_secret = client.get_secret(secret_name)
-        check_is_unchanged(created_secret, retrieved_secret, secret_value)
+        check_is_unchanged(created_secret, retrieved_secret, secret_value, vault_name)
         print(f"Your secret is '{retrieved_secret.value}'.")
 
         # Delete a secret. result() tells what is being deleted; only wait() waits for the deletion.
@@ -146,12 +146,14 @@ def check_name_is_free(client, vault_name, secret_name):
         )
 
 
-def check_is_unchanged(created_secret, retrieved_secret, secret_value):
+def check_is_unchanged(created_secret, retrieved_secret, secret_value, vault_name):
     if (retrieved_secret.id, retrieved_secret.value) != (created_secret.id, secret_value):
         raise Problem(
             f"'{created_secret.name}' is no longer as you set it; someone else may use it.",
             "It was not deleted. Choose a different name:",
             RUN_AGAIN,
+            "To delete it, if nobody else uses it:",
+            delete_command(vault_name, created_secret.name),
         )
 
 
@@ -171,9 +173,8 @@ def secret_left_explained(vault_name, secret_name):
             case "DELETE", 404 | 409 if error.error:
                 left = f"The deletion of '{secret_name}' from {vault_name} has already started."
             case _:
-                left = (
-                    f"'{secret_name}' may still be in {vault_name}. To delete it:\n"
-                    f"az keyvault secret delete --vault-name {vault_name} {name_option(secret_name)}"
+                left = f"'{secret_name}' may still be in {vault_name}. To delete it:\n" + delete_command(
+                    vault_name, secret_name
                 )
         raise Problem(str(problem), left, exit_status=problem.exit_status) from error
 
@@ -450,6 +451,10 @@ def quote(words):
 def name_option(secret_name):
     """az takes a name that begins with a hyphen for an option, unless an equals sign precedes it."""
     return f"--name={secret_name}" if secret_name.startswith("-") else f"--name {secret_name}"
+
+
+def delete_command(vault_name, secret_name):
+    return f"az keyvault secret delete --vault-name {vault_name} {name_option(secret_name)}"
 
 
 # Commands that differ from one system to another.

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pexpect
@@ -29,10 +30,29 @@ def pytest_addoption(parser):
         action="store_true",
         help="run all of the sample's tests, not only the good runs, on every Python there is",
     )
+    parser.addoption("--long", action="store_true", help="try many more fuzzed cases and a longer load")
+    parser.addoption("--case", help="run this one fuzzed case, as a failure prints it")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "every_python: run this test on every Python there is")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--case"):
+        items[:] = [item for item in items if item.path.name == "test_fuzz.py"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    counts, figures = Counter(), []
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == "figures":
+                figures.append(value)
+            else:
+                counts[name] += value
+    for line in [f"{name}: {count}" for name, count in counts.items()] + figures:
+        terminalreporter.write_line(line)
 
 
 def pytest_generate_tests(metafunc):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -17,6 +18,23 @@ LEADS_ELSEWHERE = re.compile(
     # What a shell that is not interactive reads first.
     r"|bash_env|env"
 )
+
+
+FOLDER_PREFIX = "stand-in-"
+
+
+def remove_abandoned_folders():
+    """Remove the temporary folders that stand-ins have left which were killed."""
+    if os.name == "nt":
+        return  # There, os.kill ends the process that it is to look for.
+    for mark in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/process"):
+        try:
+            if mark.stat().st_uid == os.getuid():
+                os.kill(int(mark.read_text()), 0)
+        except ProcessLookupError:
+            shutil.rmtree(mark.parent, ignore_errors=True)
+        except (OSError, ValueError):
+            continue  # It is being made or removed right now.
 
 
 class StandIn:
@@ -35,8 +53,10 @@ class StandIn:
         self.faults = self.proxy.faults
 
     def __enter__(self):
+        remove_abandoned_folders()
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX)))
+            (folder / "process").write_text(str(os.getpid()))
             self.folder = folder
             self.certificates = folder / "certificates.pem"
             self.proxy.authority.cert_pem.write_to_path(self.certificates)

@@ -2,7 +2,8 @@
 
 A fault is for the next requests that match: ``wanted`` stands in the request's method, path and
 host, written ``"PUT /secrets/my-secret kv-quickstart.vault.azure.net"``. One that begins with
-``"CONNECT "`` is for the proxy itself, and can only be answered.
+``"CONNECT "`` is for the proxy itself, and can be answered or held; ``"HANDSHAKE "`` is for the TLS
+handshake after it, which can be held.
 """
 
 import threading
@@ -61,8 +62,9 @@ class Faults:
         text = f"{request.method} {request.path} {request.host}"
         with self._lock:
             for fault in self._faults:
-                for_proxy = fault.wanted.startswith("CONNECT ")
-                if fault.times and fault.wanted in text and for_proxy == (request.method == "CONNECT"):
+                before_tls = ("CONNECT", "HANDSHAKE")
+                fits = fault.wanted.startswith(before_tls) == (request.method in before_tls)
+                if fault.times and fits and fault.wanted in text:
                     fault.times -= 1
                     return fault
         return None

@@ -48,12 +48,14 @@ class Request:
 class Answer:
     """An answer: a status, a document, and headers.
 
-    The document is sent as JSON; None is no body, and bytes are a page as they stand.
+    The document is sent as JSON; None is no body, and bytes are a page as they stand. ``raw``, if a
+    test gives it, is sent in place of all that, and the connection is reset after it.
     """
 
     status: int
     document: object = None
     headers: dict = field(default_factory=dict)
+    raw: bytes | None = None
 
     @property
     def body(self):

@@ -1,5 +1,6 @@
 """The way in: an HTTPS proxy on the loopback that ends TLS and answers for Azure's hosts."""
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -13,6 +14,12 @@ import trustme
 from . import entra_id, graph, key_vault, resource_manager
 from .faults import Fault, Faults
 from .messages import Answer, Request, error
+
+# The limits of a server that nobody else can reach, but that anything on this machine can.
+LARGEST_BODY = 1024 * 1024  # bytes; a value has 25 KB at most
+MOST_WAITING = 200  # connections that have asked for nothing yet; the oldest one is closed
+SECONDS_TO_CONNECT = 30  # for CONNECT and the TLS handshake
+SECONDS_BETWEEN_REQUESTS = 600
 
 NO_FAULT = Fault("")
 NO_FAULT.release()
@@ -135,6 +142,26 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self._connections = 0
+        self._waiting = {}
+
+    def process_request(self, request, client_address):
+        with self.proxy.state.lock:
+            self._waiting[request] = None
+            if len(self._waiting) > MOST_WAITING:
+                oldest = next(iter(self._waiting))
+                self.has_asked(oldest)
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        self.has_asked(request)
+        super().shutdown_request(request)
+
+    def has_asked(self, connection):
+        """Count a connection no longer among those that have asked for nothing yet."""
+        with self.proxy.state.lock:
+            self._waiting.pop(connection, None)
 
     def next_connection(self):
         with self.proxy.state.lock:
@@ -151,6 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def send(self, answer):
+        if answer.raw is not None:
+            self.wfile.write(answer.raw)
+            return self.reset()
         # In one write: headers and body apart meet Nagle and delayed acknowledgements.
         body = answer.body
         self.send_response(answer.status)
@@ -161,6 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", answer.content_type)
         self._headers_buffer += [b"\r\n", b"" if self.command == "HEAD" else body]
         self.flush_headers()
+
+    def reset(self):
+        self.close_connection = True
+        # Closing resets the connection, when it is not to linger.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def __getattr__(self, name):
         if name.startswith("do_"):
@@ -174,17 +209,30 @@ class _Handler(BaseHTTPRequestHandler):
 class _Tunnel(_Handler):
     """A client's connection to the proxy: only CONNECT to one of Azure's hosts gets through."""
 
+    timeout = SECONDS_TO_CONNECT
+
+    def parse_request(self):
+        self.server.has_asked(self.connection)
+        return super().parse_request()
+
     def do_CONNECT(self):
         host, _, port = self.path.lower().rpartition(":")
         fault = self.server.proxy.faults.take(Request("CONNECT", host, "", self.headers))
         if fault:
-            self.close_connection = True
-            return self.send(fault.instead)
+            fault.reached.set()
+            fault.released.wait()
+            if fault.instead:
+                self.close_connection = True
+                return self.send(fault.instead)
         if port != "443" or not self.server.proxy.responder(host):
             self.server.proxy.log.add(Exchange(0, host, "CONNECT", f":{port}", 403, ""))
             return self.refuse(f"The stand-in for Azure does not know {self.path}.")
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.close_connection = True
+        fault = self.server.proxy.faults.take(Request("HANDSHAKE", host, "", self.headers))
+        if fault:
+            fault.reached.set()
+            fault.released.wait()
         with self.server.proxy.tls_context(host).wrap_socket(self.connection, server_side=True) as connection:
             _Exchanges(connection, host, self.server)
 
@@ -199,6 +247,8 @@ class _Tunnel(_Handler):
 class _Exchanges(_Handler):
     """The requests that one connection to one of Azure's hosts brings."""
 
+    timeout = SECONDS_BETWEEN_REQUESTS
+
     def __init__(self, connection, host, server):
         self.host = host
         self.number = server.next_connection()
@@ -207,9 +257,12 @@ class _Exchanges(_Handler):
     def handle_any(self):
         proxy = self.server.proxy
         length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal():
+        if not (length.isascii() and length.isdecimal()) or "Transfer-Encoding" in self.headers:
             self.close_connection = True
-            return self.send(error(400, "BadRequest", "Content-Length is not a number."))
+            return self.send(error(400, "BadRequest", "Content-Length is missing or not a number."))
+        if len(length) > 12 or int(length) > LARGEST_BODY:
+            self.close_connection = True
+            return self.send(error(413, "RequestEntityTooLarge", "The body is too long."))
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             self.close_connection = True
@@ -221,11 +274,6 @@ class _Exchanges(_Handler):
         fault.reached.set()
         fault.released.wait()
         return self.reset() if fault.reset else self.send(answer)
-
-    def reset(self):
-        self.close_connection = True
-        # Closing resets the connection, when it is not to linger.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def note(self, request, answer):
         self.server.proxy.log.add(
