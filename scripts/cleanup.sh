@@ -30,6 +30,7 @@ again="$0${1+ $*}"
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}
 vault=${KEY_VAULT_NAME-}
 check_resource_group "$group"
+if $purge && [ -n "$vault" ]; then check_vault_name "$vault"; fi
 find_account
 
 if [ "$(ask_az group exists --name="$group")" = true ]; then

@@ -84,17 +84,47 @@ def test_nothing_is_left_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_termination_is_passed_on_and_nothing_is_left_behind(tmp_path):
+def start_and_wait_until_it_runs(tmp_path):
+    """A wrapped command that runs until it is ended, in a temporary folder of its own."""
     ready = "import time; print('ready', flush=True); time.sleep(600)"
     process = subprocess.Popen(
         [*PROGRAM, sys.executable, "-c", ready],
         stdout=subprocess.PIPE,
         env=os.environ | {"TMPDIR": str(tmp_path)},
+        start_new_session=True,
     )
-    with process:
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_is_passed_on_and_nothing_is_left_behind(tmp_path, number):
+    with start_and_wait_until_it_runs(tmp_path) as process:
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    with start_and_wait_until_it_runs(tmp_path) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_one_left_is_readable_by_the_user_alone_and_removed_by_the_next(tmp_path):
+    killed, other = (start_and_wait_until_it_runs(tmp_path) for _ in range(2))
+    with killed, other:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+        (left,) = [
+            folder for folder in tmp_path.iterdir() if str(killed.pid) == (folder / "process").read_text()
+        ]
+        assert left.stat().st_mode & 0o777 == 0o700
+        wrap(sys.executable, "-c", "", env=os.environ | {"TMPDIR": str(tmp_path)})
+
+        assert [(folder / "process").read_text() for folder in tmp_path.iterdir()] == [str(other.pid)]
+        other.terminate()
     assert list(tmp_path.iterdir()) == []
 
 

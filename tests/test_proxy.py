@@ -1,7 +1,9 @@
 """The stand-in's proxy: nothing gets past it, and nothing brings it down."""
 
+import contextlib
 import socket
 import ssl
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -86,6 +88,87 @@ def test_bad_clients_leave_it_running(stand_in, connect, vault):
     assert lying.recv(4096).startswith(b"HTTP/1.1 400 ")
 
     assert vault("GET", "/secrets").status_code == 200
+
+
+class TestHostileClients:
+    """Whatever a client does, the next one is served, and what it can make the stand-in hold is bounded."""
+
+    HOST = "kv-quickstart.vault.azure.net"
+
+    def open(self, stand_in):
+        address = urlsplit(stand_in.proxy.url)
+        return socket.create_connection((address.hostname, address.port), timeout=30)
+
+    def test_thousand_idle_connections(self, stand_in, vault):
+        threads = threading.active_count()
+        idle = []
+        try:
+            for _ in range(1000):
+                idle.append(self.open(stand_in))
+                # Each is taken, or closed to make room: nothing waits in a queue that can fill up.
+                if len(idle) % 100 == 0:
+                    assert vault("GET", "/secrets").status_code == 200
+            assert threading.active_count() - threads < 300
+        finally:
+            for connection in idle:
+                connection.close()
+
+    def test_endless_headers(self, stand_in, vault):
+        with self.open(stand_in) as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"CONNECT x:443 HTTP/1.1\r\n" + b"X: y\r\n" * 100_000)
+            connection.settimeout(30)
+            with contextlib.suppress(ConnectionError):
+                assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
+        assert vault("GET", "/secrets").status_code == 200
+
+    @pytest.mark.parametrize(
+        "framing",
+        [b"Content-Length: 100000000", b"Content-Length: " + b"9" * 30, b"Transfer-Encoding: chunked"],
+    )
+    def test_body_of_100_mb_is_refused_unread(self, stand_in, connect, vault, framing):
+        secured = secure(stand_in, connect(f"{self.HOST}:443")[0], self.HOST)
+        secured.sendall(b"PUT /secrets/a HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+
+        assert secured.recv(4096).startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
+        assert vault("GET", "/secrets").status_code == 200
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            *(
+                b"CONNECT",
+                b"CONNECT HTTP/1.1",
+                b"CONNECT :443 HTTP/1.1",
+                b"CONNECT a:443 b HTTP/1.1",
+                b"\0\xff",
+            ),
+            *(
+                b"CONNECT " + b"a" * 70_000 + b":443 HTTP/1.1",
+                b"CONNECT \xff\xfe:443 HTTP/1.1",
+                b"GET / HTTP/9.9",
+            ),
+            *(b"CONNECT [::1]:443 HTTP/1.1", b"CONNECT kv-quickstart.vault.azure.net:443x HTTP/1.1"),
+        ],
+    )
+    def test_malformed_connect(self, stand_in, vault, line):
+        with self.open(stand_in) as connection:
+            connection.sendall(line + b"\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.recv(4096)
+        assert b" 200 " not in answer.partition(b"\r\n")[0]
+        assert vault("GET", "/secrets").status_code == 200
+
+    def test_pipelined_requests_are_answered_in_order(self, stand_in, connect):
+        secured = secure(stand_in, connect(f"{self.HOST}:443")[0], self.HOST)
+        requests = [f"GET /secrets/a{number} HTTP/1.1\r\nHost: x\r\n\r\n" for number in range(50)]
+        secured.sendall("".join(requests).encode())
+        answers = b""
+        while answers.count(b"HTTP/1.1 401 ") < 50:
+            answers += secured.recv(65536)
+
+        asked = [one.path for one in stand_in.log if one.method == "GET"]
+        assert asked == [f"/secrets/a{number}" for number in range(50)]
 
 
 def test_log_tells_connections_apart_and_keeps_no_secrets(stand_in, vault):
