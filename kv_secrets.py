@@ -74,14 +74,15 @@ def main():
         # Retrieve a secret. Only a demonstration prints its value.
         print(f"Retrieving your secret from {vault_name}.")
         retrieved_secret = client.get_secret(secret_name)
-        check_is_unchanged(created_secret, retrieved_secret, secret_value, vault_name)
+        check_is_unchanged(created_secret, retrieved_secret, secret_value)
         print(f"Your secret is '{retrieved_secret.value}'.")
 
         # Delete a secret. result() tells what is being deleted; only wait() waits for the deletion.
         print(f"Deleting your secret from {vault_name} ...")
         poller = client.begin_delete_secret(secret_name)
-    with deletion_explained(vault_name, secret_name):
         deleted_secret = poller.result()
+        check_can_be_recovered(deleted_secret)
+    with deletion_explained(vault_name, secret_name):
         poller.wait()
         print(" done.")
     return deleted_secret
@@ -121,9 +122,9 @@ def settings_explained():
         yield
     except (ValueError, OSError) as error:
         raise Problem(
-            "One of the environment variables for signing in (AZURE_...) is invalid:",
+            "An environment variable for signing in (AZURE_...) is invalid:",
             quote(error),
-            "Correct it, and run the sample again:",
+            "Correct it. Then run the sample again:",
             RUN_AGAIN,
             exit_status=2,
         ) from error
@@ -146,14 +147,12 @@ def check_name_is_free(client, vault_name, secret_name):
         )
 
 
-def check_is_unchanged(created_secret, retrieved_secret, secret_value, vault_name):
+def check_is_unchanged(created_secret, retrieved_secret, secret_value):
     if (retrieved_secret.id, retrieved_secret.value) != (created_secret.id, secret_value):
         raise Problem(
-            f"'{created_secret.name}' is no longer as you set it; someone else may use it.",
-            "It was not deleted. Choose a different name:",
+            f"'{created_secret.name}' is no longer as you set it. Someone else may use it, so it was not deleted.",
+            "Choose a different name:",
             RUN_AGAIN,
-            "To delete it, if nobody else uses it:",
-            delete_command(vault_name, created_secret.name),
         )
 
 
@@ -162,8 +161,6 @@ def secret_left_explained(vault_name, secret_name):
     """Whatever happens between setting and deleting the secret, say that it may still be there."""
     try:
         yield
-    except Problem:
-        raise
     except (Exception, KeyboardInterrupt) as error:
         problem = explain(error, vault_name, secret_name)
         response = getattr(error, "response", None)
@@ -177,6 +174,11 @@ def secret_left_explained(vault_name, secret_name):
                     vault_name, secret_name
                 )
         raise Problem(str(problem), left, exit_status=problem.exit_status) from error
+
+
+def check_can_be_recovered(deleted_secret):
+    if not deleted_secret.recovery_id:
+        raise Problem("Key Vault did not confirm the deletion.", NOT_FROM_AZURE, RUN_AGAIN)
 
 
 @contextlib.contextmanager
@@ -207,7 +209,9 @@ def explain(error, vault_name, secret_name=""):
                 "That is not text, or this terminal cannot show it. Choose a different value:", RUN_AGAIN
             )
         case BrokenPipeError():
-            return Problem("The output cannot be written: nothing reads it. Run the sample again:", RUN_AGAIN)
+            return Problem(
+                "The output cannot be written, because nothing reads it. Run the sample again:", RUN_AGAIN
+            )
         case ClientAuthenticationError(status_code=None):
             return explain_sign_in(str(error), vault_name)
         case ServiceRequestError() | ServiceResponseError():
@@ -334,7 +338,7 @@ def explain_network(text, vault_name):
         )
     if "certificate" in text.lower():
         return Problem(
-            "The TLS certificate of the other side cannot be verified:",
+            "The server's TLS certificate cannot be verified:",
             quote(text),
             "If your company's proxy replaces certificates, name the file with your company's, in PEM format:",
             set_variable("REQUESTS_CA_BUNDLE", "/path/to/certificates.pem"),
@@ -369,7 +373,7 @@ def explain_key_vault(error, vault_name, secret_name):
             if expected := re.search(r"AKV10032: .*?Expected one of https://[\w.]+/([\w-]+)", message):
                 return explain_tenant(quoted, vault_name, expected[1])
             return Problem(
-                "Key Vault does not accept the token that you got when you signed in:",
+                "Key Vault rejected the token that you got when you signed in:",
                 quoted,
                 "Check the clock of your machine. To try again:",
                 RUN_AGAIN,
@@ -385,7 +389,7 @@ def explain_key_vault(error, vault_name, secret_name):
             return Problem(
                 f"You have no role in {vault_name} that allows this:",
                 quoted,
-                "To assign one, which takes some minutes to work:",
+                "To assign one, which takes a few minutes to take effect:",
                 assign_role_command(vault_name, object_id),
             )
         case 403, {"code": "ForbiddenByFirewall"}:
@@ -399,7 +403,7 @@ def explain_key_vault(error, vault_name, secret_name):
             return Problem(
                 f"{vault_name} can only be reached from its private network:",
                 quoted,
-                "To let in your own address, and no other public one:",
+                "To let in your address, and no other public address:",
                 f"az keyvault network-rule add --name {vault_name} --ip-address {address}",
                 f"az keyvault update --name {vault_name} --public-network-access Enabled --default-action Deny",
             )
@@ -418,7 +422,7 @@ def explain_key_vault(error, vault_name, secret_name):
             )
         case 400 | 413, _:
             return Problem(
-                "Key Vault does not accept this request. A value can have 25 KB at most:",
+                "Key Vault rejected the request. A value can be at most 25 KB:",
                 quoted,
                 "To try a different value:",
                 RUN_AGAIN,
@@ -500,7 +504,10 @@ def assign_role_command(vault_name, object_id, system=os.name):
 
 
 class StillWaiting(logging.Handler):
-    """Says so when nothing has come from Azure for 10 seconds: the libraries log every answer."""
+    """Says so when Azure has not answered for 10 seconds: the libraries log every answer.
+
+    A 404 does not count. While a secret is being deleted, it is the answer each time wait() asks.
+    """
 
     def __init__(self):
         super().__init__()
@@ -510,16 +517,13 @@ class StillWaiting(logging.Handler):
     def emit(self, record):
         if self.watcher.ident is None:
             self.watcher.start()
-        if record.getMessage().startswith("Response status"):
+        if re.match("Response status: (?!404)", record.getMessage()):
             self.answered.set()
 
     def watch(self):
         while True:
             if not self.answered.wait(timeout=10):
-                print(
-                    "Nothing has come from Azure for 10 seconds. Still waiting; Ctrl-C stops.",
-                    file=sys.stderr,
-                )
+                print("Still waiting for Azure after 10 seconds. Press Ctrl-C to stop.", file=sys.stderr)
                 self.answered.wait()
             self.answered.clear()
 

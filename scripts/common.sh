@@ -30,16 +30,18 @@ unknown_argument() {
 check_vault_name() {
   local LC_ALL=C
   if ! [[ $1 =~ ^[A-Za-z](-?[A-Za-z0-9])*$ ]] || [ ${#1} -lt 3 ] || [ ${#1} -gt 24 ]; then
-    fail 'KEY_VAULT_NAME is not a valid vault name. A name has 3 to 24 letters, digits, and single hyphens;' \
-      'it begins with a letter and does not end with a hyphen. Choose one:' 'export KEY_VAULT_NAME=your-vault'
+    fail 'KEY_VAULT_NAME is not a valid vault name.' \
+      'A name has 3 to 24 letters, digits, and single hyphens, starting with a letter and not ending with a' \
+      'hyphen. Choose one:' 'export KEY_VAULT_NAME=your-vault'
   fi
 }
 
 check_resource_group() {
   # Letters and digits of every language are allowed, so that bytes above ASCII are left to Azure.
   if [ -n "$(printf '%s' "$1" | LC_ALL=C tr -d 'A-Za-z0-9_.()\200-\377-' | od -An -c)" ]; then
-    fail 'RESOURCE_GROUP is not a valid name. A name has letters, digits, hyphens, underscores, periods, and' \
-      'parentheses. Choose one:' 'export RESOURCE_GROUP=your-group'
+    fail 'RESOURCE_GROUP is not a valid name for a resource group.' \
+      'A name has letters, digits, hyphens, underscores, periods, and parentheses. Choose one:' \
+      'export RESOURCE_GROUP=your-group'
   fi
 }
 
@@ -91,7 +93,7 @@ explain_az_words() {
       'To choose another one:' 'export LOCATION=westeurope'
     ;;
   *RequestDisallowedByPolicy*)
-    say 'An Azure Policy assignment of your organization forbids this. Ask an administrator what it allows.'
+    say 'An Azure Policy of your organization forbids this. Ask an administrator what it allows.'
     ;;
   *AuthorizationFailed*resourcegroups/write*)
     say 'You are not allowed to create a resource group. To list those that exist:' \
@@ -102,8 +104,8 @@ explain_az_words() {
     say 'You are not allowed to do this. Ask an administrator for the role that the action needs.'
     ;;
   *Authorization_RequestDenied* | *'Insufficient privileges'*)
-    say 'You are not allowed to look up the service principal in AZURE_CLIENT_ID. It needs no permission to look' \
-      'itself up. To sign in to the Azure CLI as that service principal:' \
+    say 'You are not allowed to look up the service principal in AZURE_CLIENT_ID.' \
+      'It can look itself up. To sign in to the Azure CLI as that service principal:' \
       "az login --service-principal --username \"\$AZURE_CLIENT_ID\" --password \"\$AZURE_CLIENT_SECRET\" --tenant \"\$AZURE_TENANT_ID\""
     ;;
   *AADSTS* | *'az login'*)

@@ -14,8 +14,8 @@ Runs COMMAND, or the sample if there is none, without an Azure account: while
 it runs, a stand-in for Azure on this machine answers it. Every start is a
 fresh start. What is sent to Azure does not leave this machine.
 
---az      also sign in to the Azure CLI there, so that you can follow the whole
-          tutorial; if there is no az on the PATH, it is installed (730 MB,
+--az      for the whole tutorial: Azure is empty, and the Azure CLI is signed
+          in to it; if there is no az on the PATH, it is installed (730 MB,
           about a minute, once)
 --trace   show each request and its answer on standard error, without values,
           tokens, and client secrets
@@ -23,7 +23,7 @@ fresh start. What is sent to Azure does not leave this machine.
 scripts/demo.sh                the sample
 scripts/demo.sh --az bash      a shell in which Azure is the stand-in
 
-The first run installs packages (110 MB, some seconds) in the folder .demo.
+The first run installs packages (120 MB, some seconds) in the folder .demo.
 TEXT
 )
 again="$0${1+ $*}"
@@ -38,7 +38,14 @@ while [ $# -gt 0 ]; do
 done
 
 set_up
-case " ${options[*]-} " in *' --az '*) set_up_az && set_up_packages ;; esac
+case " ${options[*]-} " in
+*' --az '*)
+  set_up_az
+  set_up_packages
+  # The tutorial, which COMMAND is for, creates its own vault.
+  [ $# -eq 0 ] || options+=(--empty)
+  ;;
+esac
 if [ $# -eq 0 ]; then
   options+=(--again "$again")
   set -- python "$root/kv_secrets.py"

@@ -140,7 +140,7 @@ if [ "$(lower "${vault_facts##*$'\n'}")" = true ]; then
   *)
     ask_az role assignment create --role 'Key Vault Secrets Officer' --assignee-object-id "$object_id" \
       --assignee-principal-type "$principal_type" --scope "$vault_id" --output none
-    say "Role for $object_id: Key Vault Secrets Officer. It takes some minutes to take effect."
+    say "Role for $object_id: Key Vault Secrets Officer. It takes a few minutes to take effect."
     ;;
   esac
 else

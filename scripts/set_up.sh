@@ -110,15 +110,15 @@ run_pip() {
     return
   fi
   if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError|Max retries exceeded' "$folder/pip.log"; then
-    fail 'There is no network, or pip cannot reach its package index. Only the first run needs it. Connect, and' \
-      'run this again:' "$again"
+    fail 'There is no network, or pip cannot reach its package index.' \
+      'Only the first run needs it. Connect, and run this again:' "$again"
   fi
   fail 'pip could not install the packages; the reason is above. Then run this again:' "$again"
 }
 
 set_up() {
   make_environment sample '' "$(cat "$root/requirements.txt" "$root/tests/requirements.txt")" \
-    '110 MB, some seconds' azure.identity azure.keyvault.secrets trustme jwt pexpect pytest
+    '120 MB, some seconds' azure.identity azure.keyvault.secrets trustme jwt pexpect pytest
   VIRTUAL_ENV=$root/.demo/sample
   PATH=$(programs "$VIRTUAL_ENV"):$PATH
   export VIRTUAL_ENV PATH

@@ -40,7 +40,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--case"):
-        items[:] = [item for item in items if item.path.name == "test_fuzz.py"]
+        items[:] = [item for item in items if "fuzz" in item.fixturenames]
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -259,7 +259,7 @@ class TestSetUp:
     def test_pip_shows_its_progress_on_a_terminal(self, project):
         script = str(project / "scripts/demo.sh")
         terminal = pexpect.spawn(script, ["true"], env=clean_environment(), encoding="utf-8", timeout=120)
-        terminal.expect_exact("Installing what is needed into .demo/sample, once: 110 MB")
+        terminal.expect_exact("Installing what is needed into .demo/sample, once: 120 MB")
         terminal.expect("Requirement already satisfied: pip|Collecting pip")
         terminal.expect(pexpect.EOF)
         assert terminal.wait() == 0
@@ -308,6 +308,12 @@ def test_way_out_of_a_failed_demo_is_the_demo(name, said):
     assert (ended.returncode != 0) == said
 
 
+LOGIN = (
+    'az login --service-principal --username "$AZURE_CLIENT_ID" --password "$AZURE_CLIENT_SECRET" '
+    '--tenant "$AZURE_TENANT_ID" --output none'
+)
+
+
 class TestAz:
     TUTORIAL = (
         'eval "$(KEY_VAULT_NAME=kv-tutorial scripts/provision.sh)" && '
@@ -350,8 +356,10 @@ class TestAz:
         )
         terminal.expect_exact("Azure is a stand-in on this machine here")
         terminal.expect_exact("(stand-in for Azure) mine> ")
-        terminal.sendline("echo $MY_SETTING $KEY_VAULT_NAME; az account show --query name --output tsv")
-        terminal.expect_exact("kept kv-quickstart\r\n")
+        terminal.sendline('eval "$(scripts/provision.sh)"')
+        terminal.expect_exact("delete get list set on secrets.")
+        terminal.sendline("echo $MY_SETTING; az account show --query name --output tsv")
+        terminal.expect_exact("kept\r\n")
         terminal.expect_exact("The stand-in's subscription")
         terminal.sendline("python kv_secrets.py")
         terminal.expect_exact("(stand-in for Azure) mine> ")
@@ -393,6 +401,17 @@ class TestAz:
         ended = run_script("demo.sh", "--az", "az", "version", root=project, environment=environment)
 
         assert (ended.returncode, '"azure-cli"' in ended.stdout) == (0, True), ended.stderr
+
+    def test_vault_of_the_sample_keeps_deleted_secrets_for_7_days(self):
+        show = "az keyvault show --name kv-quickstart --query properties.softDeleteRetentionInDays"
+        ended = run_script("demo.sh", "bash", "-c", f"{LOGIN} && {show}")
+        assert ended.stdout == "7\n"
+
+    def test_azure_is_empty_for_who_follows_the_tutorial(self):
+        ended = run_script(
+            *("demo.sh", "--az", "bash", "-c", "az group list; az keyvault list; echo ${KEY_VAULT_NAME-none}")
+        )
+        assert ended.stdout.split() == ["[]", "[]", "none"]
 
     def test_whoever_provisions_is_not_who_runs_the_sample(self):
         show = "az account show --query user.name --output tsv; echo $AZURE_CLIENT_ID"

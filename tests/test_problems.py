@@ -17,7 +17,7 @@ from stand_in.state import Version
 
 VAULT = "kv-quickstart"
 UP, LEFT = "\033[A", "\033[D"
-WAITING = "Nothing has come from Azure for 10 seconds. Still waiting; Ctrl-C stops.\n"
+WAITING = "Still waiting for Azure after 10 seconds. Press Ctrl-C to stop.\n"
 DELETE = f"az keyvault secret delete --vault-name {VAULT} --name my-secret"
 STARTED = f"The deletion of 'my-secret' from {VAULT} has already started."
 PIP = "\npython -m pip install -r requirements.txt\n"
@@ -191,7 +191,7 @@ class TestBeforeAnythingIsSent:
         sample.environment = {name: value for name, value in sample.environment.items() if value}
         ended = sample.run()
 
-        check_message(ended, sample, "environment variables for signing in", words, status=2)
+        check_message(ended, sample, "environment variable for signing in", words, status=2)
         assert (ended.stdout, len(stand_in.log)) == ("", 0)
 
 
@@ -243,7 +243,7 @@ class TestNames:
         stdout, stderr = process.stdout.read(), process.stderr.read()
         assert process.returncode == 1
         assert b"theirs" not in stdout + stderr
-        assert b"someone else may use it" in stderr
+        assert b"Someone else may use it, so it was not deleted." in stderr
         assert live_secrets(stand_in) == {"my-secret": ["hunter2", "theirs"]}
 
 
@@ -585,6 +585,15 @@ class TestService:
         check_message(ended, sample, "python kv_secrets.py")
         assert "my-secret" not in live_secrets(stand_in) or DELETE in ended.stderr or STARTED in ended.stderr
 
+    def test_deletion_that_is_not_confirmed(self, sample, stand_in):
+        stand_in.faults.answer(
+            "DELETE ", Answer(200, {"id": f"https://{VAULT}.vault.azure.net/secrets/my-secret/1"})
+        )
+        ended = sample.run()
+
+        check_message(ended, sample, "did not confirm the deletion")
+        check_left_behind(ended, DELETE)
+
     def test_secret_that_somebody_else_has_deleted(self, sample, stand_in):
         gone = error(404, "SecretNotFound", "A secret with (name/id) my-secret was not found.")
         stand_in.faults.answer("GET /secrets/my-secret/ ", gone)
@@ -648,6 +657,17 @@ class TestTerminal:
         type_both(process)
         assert process.stderr.readline() == WAITING.encode()
         held.release()
+        stdout, stderr = process.communicate(timeout=60)
+
+        assert (process.returncode, stderr) == (0, b"")
+        assert stdout.endswith(b" done.\n")
+
+    def test_deletion_that_takes_long_is_mentioned_as_well(self, sample, stand_in):
+        stand_in.vault.deletion_seconds = math.inf
+        process = sample.start()
+        type_both(process)
+        assert process.stderr.readline() == WAITING.encode()
+        stand_in.vault.deletion_seconds = 0
         stdout, stderr = process.communicate(timeout=60)
 
         assert (process.returncode, stderr) == (0, b"")

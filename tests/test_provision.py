@@ -152,7 +152,7 @@ class TestRoles:
         assert ended.stdout == export()
         assert repr(vault) == before
         assert self.roles(cloud) == [(cloud.state.sample.object_id, OFFICER_ROLE)]
-        assert "takes some minutes" in ended.stderr
+        assert "takes a few minutes" in ended.stderr
 
     def test_rbac_vault_that_will_do_is_used(self, provision, cloud):
         cloud.state.add_vault("kv-tutorial").is_rbac = True

@@ -36,6 +36,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="stand_in", description=__doc__)
     parser.add_argument("--az", action="store_true", help="sign in to the Azure CLI there, too")
     parser.add_argument("--trace", action="store_true", help="show each request on standard error")
+    parser.add_argument("--empty", action="store_true", help="start without a vault")
     parser.add_argument("--again", metavar="LINE", help="what to type after COMMAND has failed")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args(arguments)
@@ -44,6 +45,13 @@ def main(arguments=None):
     for number in ENDING:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     with StandIn() as stand_in:
+        # As the tutorial creates it.
+        stand_in.vault.retention_days = 7
+        environment = stand_in.environment()
+        if options.empty:
+            stand_in.state.vaults.clear()
+            stand_in.state.groups.clear()
+            del environment["KEY_VAULT_NAME"]
         if options.az:
             try:
                 stand_in.sign_in_to_az(stand_in.state.admin)
@@ -53,7 +61,7 @@ def main(arguments=None):
                 )
         if options.trace:
             stand_in.log.trace = Trace(sys.stderr)
-        command, environment = shell.prepare(options.command, stand_in.environment(), stand_in.folder)
+        command, environment = shell.prepare(options.command, environment, stand_in.folder)
         status = run(command, environment)
     if options.again and status in (1, 2):
         print(f"In this demonstration, the command to run again is:\n{options.again}", file=sys.stderr)

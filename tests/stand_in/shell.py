@@ -6,7 +6,7 @@ from pathlib import Path
 # In the shell's own language, after the reader's start-up file; bash and zsh share it.
 AFTERWARDS = """
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
-unset CURL_CA_BUNDLE SSL_CERT_DIR PYTHONPATH PYTHONHOME CDPATH
+unset CURL_CA_BUNDLE SSL_CERT_DIR PYTHONPATH PYTHONHOME CDPATH KEY_VAULT_NAME
 for name in $(env | sed -n 's/^\\(AZURE_[A-Z_]*\\|IDENTITY_[A-Z]*\\|MSI_[A-Z]*\\|IMDS_[A-Z]*\\)=.*/\\1/p'); do
   unset "$name"
 done
@@ -29,7 +29,7 @@ PROMPT = "(stand-in for Azure) "
 BASH = """
 if [ -f ~/.bashrc ]; then . ~/.bashrc; fi
 {afterwards}
-mark_prompt() {{ case $PS1 in "{prompt}"*) ;; *) PS1="{prompt}$PS1" ;; esac; }}
+mark_prompt() {{ case $PS1 in *"{prompt}"*) ;; *) PS1="{prompt}$PS1" ;; esac; }}
 PROMPT_COMMAND=("${{PROMPT_COMMAND[@]}}" mark_prompt)
 [ "${{BASH_VERSINFO[0]}}" -gt 4 ] || PROMPT_COMMAND="${{PROMPT_COMMAND[0]:-:}}; mark_prompt"
 mark_prompt
@@ -38,7 +38,7 @@ ZSH = """
 ZDOTDIR={zdotdir}
 if [ -f "$ZDOTDIR/.zshrc" ]; then . "$ZDOTDIR/.zshrc"; fi
 {afterwards}
-mark_prompt() {{ case $PS1 in "{prompt}"*) ;; *) PS1="{prompt}$PS1" ;; esac; }}
+mark_prompt() {{ case $PS1 in *"{prompt}"*) ;; *) PS1="{prompt}$PS1" ;; esac; }}
 precmd_functions+=(mark_prompt)
 """
 
