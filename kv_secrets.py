@@ -44,7 +44,7 @@ except Exception as error:
             )
         case []:
             sys.exit(
-                f"Required packages are missing:\n  {error}\n"
+                f"Required packages are missing or cannot be imported:\n  {error}\n"
                 "To install them, with Python 3.10 or newer:\n"
                 "python -m pip install -r requirements.txt"
             )
@@ -74,7 +74,7 @@ def main():
         # Retrieve a secret. Only a demonstration prints its value.
         print(f"Retrieving your secret from {vault_name}.")
         retrieved_secret = client.get_secret(secret_name)
-        check_is_unchanged(created_secret, retrieved_secret, secret_value)
+        check_is_unchanged(created_secret, retrieved_secret, secret_name, secret_value)
         print(f"Your secret is '{retrieved_secret.value}'.")
 
         # Delete a secret. result() tells what is being deleted; only wait() waits for the deletion.
@@ -147,10 +147,10 @@ def check_name_is_free(client, vault_name, secret_name):
         )
 
 
-def check_is_unchanged(created_secret, retrieved_secret, secret_value):
+def check_is_unchanged(created_secret, retrieved_secret, secret_name, secret_value):
     if (retrieved_secret.id, retrieved_secret.value) != (created_secret.id, secret_value):
         raise Problem(
-            f"'{created_secret.name}' is no longer as you set it. Someone else may use it, so it was not deleted.",
+            f"'{secret_name}' is no longer as you set it. Someone else may use it, so it was not deleted.",
             "Choose a different name:",
             RUN_AGAIN,
         )
@@ -206,7 +206,10 @@ def explain(error, vault_name, secret_name=""):
             return Problem("\nThe input ended before a name and a value. Type both:", RUN_AGAIN)
         case UnicodeError():
             return Problem(
-                "That is not text, or this terminal cannot show it. Choose a different value:", RUN_AGAIN
+                "Some text cannot be read, shown, or sent:",
+                quote(error),
+                "If it is the name or the value, choose a different one:",
+                RUN_AGAIN,
             )
         case BrokenPipeError():
             return Problem(
@@ -246,6 +249,13 @@ def explain_sign_in(text, vault_name):
     other_tenant = re.search(r"acquire tokens for tenant ([\w-]+)", text)
     if other_tenant:
         return explain_tenant(quoted, vault_name, other_tenant[1])
+    if re.search("AADSTS53[0-9]+", all_tried):
+        return Problem(
+            "Your organization's Conditional Access policies do not allow you to sign in from here:",
+            quoted,
+            "Ask an administrator, or use a device that your organization manages. To try again:",
+            RUN_AGAIN,
+        )
     expired = re.search("EnvironmentCredential: .*AADSTS7000222.* app '([\\w-]+)'", text)
     if expired:
         return Problem(
@@ -260,20 +270,13 @@ def explain_sign_in(text, vault_name):
         return Problem(
             "The service principal in your environment variables could not be signed in:",
             quoted,
-            "To correct the variables:",
+            "If one of the variables is wrong, to correct it:",
             set_variable("AZURE_TENANT_ID", "your-tenant"),
             set_variable("AZURE_CLIENT_ID", "your-client-id"),
             set_variable("AZURE_CLIENT_SECRET", "your-client-secret"),
             "To sign in as yourself instead:",
             unset_service_principal(),
             "az login",
-        )
-    if re.search("AADSTS53[0-9]+", all_tried):
-        return Problem(
-            "Your organization's Conditional Access policies do not allow you to sign in from here:",
-            quoted,
-            "Ask an administrator, or use a device that your organization manages. To try again:",
-            RUN_AGAIN,
         )
     command_of_az = re.search(r'az login( --[a-z-]+ ("[\w./:=+-]+"|[\w./:=+-]+))+', text)
     if command_of_az:
@@ -294,16 +297,16 @@ def explain_sign_in(text, vault_name):
             "Then sign in:",
             "az login",
         )
-    if "AzureCliCredential" not in text:
-        return Problem(
-            "Azure could not sign you in with what AZURE_TOKEN_CREDENTIALS allows:",
-            quoted,
-            "To allow the Azure CLI:",
-            set_variable("AZURE_TOKEN_CREDENTIALS", "dev"),
-            "az login",
-        )
     if tried == ["AzureCliCredential: Please run 'az login' to set up an account"]:
         return Problem("Nobody is signed in to the Azure CLI. Sign in:", "az login")
+    if "AzureCliCredential" not in text:
+        return Problem(
+            "Azure could not sign you in, and the Azure CLI was not asked to:",
+            quoted,
+            "To sign in with the Azure CLI, and nothing else:",
+            set_variable("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential"),
+            "az login",
+        )
     return Problem(
         "Azure could not sign you in:",
         quoted,

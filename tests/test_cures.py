@@ -136,6 +136,14 @@ def test_az_that_answers_too_late(signed_in_sample, tmp_path):
     assert "az login" not in message
 
 
+def test_azure_cli_that_was_not_asked(signed_in_sample, cloud):
+    signed_in_sample.environment["AZURE_TOKEN_CREDENTIALS"] = "ManagedIdentityCredential"
+    (export,) = [line for line in signed_in_sample.run().stderr.splitlines() if line.startswith("export ")]
+    signed_in_sample.command = ["bash", "-c", f'{export}; exec "$@"', "bash", *signed_in_sample.command]
+
+    assert signed_in_sample.run().returncode == 0
+
+
 def test_client_secret_that_has_expired(sample, stand_in, cloud):
     stand_in.state.sample.client_secrets[0].is_expired = True
     lines = sample.run().stderr.splitlines()

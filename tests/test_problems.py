@@ -8,10 +8,15 @@ import shlex
 import shutil
 import signal
 import subprocess
+from datetime import datetime, timedelta, timezone
 
 import pexpect
 import pytest
-from conftest import SAMPLE
+import trustme
+from conftest import ROOT, SAMPLE
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from stand_in.messages import Answer, error
 from stand_in.state import Version
 
@@ -75,6 +80,28 @@ def delete_earlier(stand_in, name="my-secret"):
     stand_in.vault.find(name).deleted_at = 1
 
 
+STRICT_PYTHON = ROOT / ".demo/3.13/bin/python"
+
+
+def lax_authority():
+    """A certificate authority as some companies have it: Basic Constraints are not marked critical."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "A company")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return trustme.CA.from_pem(certificate.public_bytes(serialization.Encoding.PEM), private)
+
+
 class TestBeforeAnythingIsSent:
     @pytest.mark.parametrize(
         "name",
@@ -127,7 +154,9 @@ class TestBeforeAnythingIsSent:
         sample.environment["LC_ALL"] = locale
         ended = sample.run(typed=typed)
 
-        check_message(ended, sample, "not text", "python kv_secrets.py")
+        check_message(
+            ended, sample, "cannot be read, shown, or sent", "can't decode byte 0xff", "python kv_secrets.py"
+        )
         assert not stand_in.vault.secrets
 
     def test_value_that_the_terminal_cannot_show(self, sample, stand_in):
@@ -137,7 +166,14 @@ class TestBeforeAnythingIsSent:
         sample.command[1:] = ["-c", start]
         ended = sample.run(value="🔑")
 
-        check_message(ended, sample, "this terminal cannot show it", "python kv_secrets.py", typed="🔑")
+        check_message(
+            ended,
+            sample,
+            "cannot be read, shown, or sent",
+            "can't encode character",
+            "python kv_secrets.py",
+            typed="🔑",
+        )
         assert not stand_in.vault.secrets
 
     def test_packages_that_are_not_installed(self, sample, stand_in):
@@ -315,7 +351,9 @@ class TestSigningIn:
         ended = sample.run()
 
         words = ("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential authentication unavailable")
-        check_message(ended, sample, *words, '\nexport AZURE_TOKEN_CREDENTIALS="dev"\n')
+        check_message(
+            ended, sample, *words, '\nexport AZURE_TOKEN_CREDENTIALS="AzureCliCredential"\naz login\n'
+        )
 
     @pytest.mark.parametrize(
         "message",
@@ -484,6 +522,18 @@ class TestNetwork:
         sample.command = ["bash", "-c", "; ".join([*typed, 'exec "$@"']), "bash", *sample.command]
         sample.command[2] = f"cd {shlex.quote(str(tmp_path))}; {sample.command[2]}"
         assert sample.run().returncode == 0
+
+    @pytest.mark.skipif(not STRICT_PYTHON.exists(), reason="there is no Python 3.13 here")
+    def test_certificate_authority_of_a_company_that_python_3_13_rejects(self, sample, stand_in):
+        stand_in.proxy.authority = lax_authority()
+        stand_in.proxy.authority.cert_pem.write_to_path(stand_in.certificates)
+        assert sample.run().returncode == 0
+        sample.command[0] = str(STRICT_PYTHON)
+        ended = sample.run("other-name")
+
+        check_message(
+            ended, sample, "Basic Constraints of CA cert not marked critical", "under Troubleshooting"
+        )
 
 
 REQUESTS = [
