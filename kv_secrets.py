@@ -541,7 +541,7 @@ def run():
         sys.stdout.flush()
         return 0
     except (Exception, KeyboardInterrupt) as error:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second Ctrl-C shall not cut the message off.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second Ctrl-C must not cut off the message.
         problem = explain(error, os.environ.get("KEY_VAULT_NAME"))
     try:
         sys.stdout.flush()

@@ -24,6 +24,9 @@ from stand_in.messages import Answer
 from test_good_run import tutorial
 from test_problems import WAITING
 
+# The long run takes minutes for each of these tests.
+pytestmark = pytest.mark.timeout(3600)
+
 VAULT = "kv-quickstart"
 KEPT = "an earlier value that stays"
 

@@ -42,7 +42,7 @@ class StandIn:
 
     ``folder`` is a temporary one with its certificates, and with what a command needs to reach it.
     ``state`` is what Azure holds, ``vault`` the vault that is there at the start, ``proxy`` the way
-    in, ``log`` what was asked of it, ``faults`` what shall go wrong.
+    in, ``log`` what was asked of it, ``faults`` what is to go wrong.
     """
 
     def __init__(self, vault_name="kv-quickstart"):

@@ -83,7 +83,7 @@ class Proxy:
     """Answers for Azure's hosts on a port of 127.0.0.1, in threads of its own.
 
     A context manager. ``authority`` is the trustme authority that its certificates come from,
-    ``url`` where it listens, ``log`` what it was asked, ``faults`` what shall go wrong.
+    ``url`` where it listens, ``log`` what it was asked, ``faults`` what is to go wrong.
     """
 
     def __init__(self, state):

@@ -1,4 +1,4 @@
-"""An interactive shell in which Azure stays the stand-in, whatever the reader's start-up files set."""
+"""An interactive shell in which Azure remains the stand-in, whatever the reader's start-up file sets."""
 
 import shlex
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 AFTERWARDS = """
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
 unset CURL_CA_BUNDLE SSL_CERT_DIR PYTHONPATH PYTHONHOME CDPATH KEY_VAULT_NAME
-for name in $(env | sed -n 's/^\\(AZURE_[A-Z_]*\\|IDENTITY_[A-Z]*\\|MSI_[A-Z]*\\|IMDS_[A-Z]*\\)=.*/\\1/p'); do
+for name in $(env | sed -En 's/^(AZURE_[A-Z_]*|IDENTITY_[A-Z]*|MSI_[A-Z]*|IMDS_[A-Z]*)=.*/\\1/p'); do
   unset "$name"
 done
 unalias az python python3 2>/dev/null
@@ -30,8 +30,12 @@ BASH = """
 if [ -f ~/.bashrc ]; then . ~/.bashrc; fi
 {afterwards}
 mark_prompt() {{ case $PS1 in *"{prompt}"*) ;; *) PS1="{prompt}$PS1" ;; esac; }}
-PROMPT_COMMAND=("${{PROMPT_COMMAND[@]}}" mark_prompt)
-[ "${{BASH_VERSINFO[0]}}" -gt 4 ] || PROMPT_COMMAND="${{PROMPT_COMMAND[0]:-:}}; mark_prompt"
+# Last, since another command there may set the prompt anew. Since bash 5.1 it can be an array.
+if [ "${{BASH_VERSINFO[0]}}${{BASH_VERSINFO[1]}}" -ge 51 ]; then
+  PROMPT_COMMAND+=(mark_prompt)
+else
+  PROMPT_COMMAND="${{PROMPT_COMMAND:-:}}"$'\n'mark_prompt
+fi
 mark_prompt
 """
 ZSH = """
