@@ -117,14 +117,14 @@ def test_what_a_killed_one_left_is_readable_by_the_user_alone_and_removed_by_the
     with killed, other:
         os.killpg(killed.pid, signal.SIGKILL)
         killed.wait()
-        (left,) = [
-            folder for folder in tmp_path.iterdir() if str(killed.pid) == (folder / "process").read_text()
-        ]
-        assert left.stat().st_mode & 0o777 == 0o700
+        folders = {(folder / "process").read_text(): folder for folder in tmp_path.iterdir()}
+        modes = [folder.stat().st_mode & 0o777 for folder in folders.values()]
         wrap(sys.executable, "-c", "", env=os.environ | {"TMPDIR": str(tmp_path)})
-
-        assert [(folder / "process").read_text() for folder in tmp_path.iterdir()] == [str(other.pid)]
+        left = [(folder / "process").read_text() for folder in tmp_path.iterdir()]
         other.terminate()
+
+    assert set(folders) == {str(killed.pid), str(other.pid)}
+    assert (modes, left) == ([0o700, 0o700], [str(other.pid)])
     assert list(tmp_path.iterdir()) == []
 
 
