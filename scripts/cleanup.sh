@@ -25,7 +25,6 @@ for argument in "$@"; do
   *) unknown_argument "$argument" ;;
   esac
 done
-again="$0${1+ $*}"
 
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}
 vault=${KEY_VAULT_NAME-}

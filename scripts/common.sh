@@ -5,8 +5,10 @@
 unset CDPATH
 export MSYS_NO_PATHCONV=1
 
-# What to type to run the script again.
-again=$0
+# What to type to run the script again as it was run.
+script=$(printf '%q' "$0")
+again=$script
+for argument in "$@"; do again+=" $(printf '%q' "$argument")"; done
 
 say() {
   printf '%s\n' "$@" >&2
@@ -23,7 +25,7 @@ stop_on_ctrl_c() {
 
 # unknown_argument ARGUMENT: a usage error, as for every command line.
 unknown_argument() {
-  say "Unknown argument: $1. For help:" "$0 --help"
+  say "Unknown argument: $1. For help:" "$script --help"
   exit 2
 }
 

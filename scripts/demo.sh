@@ -26,7 +26,6 @@ scripts/demo.sh --az bash      a shell in which Azure is the stand-in
 The first run installs packages (120 MB, some seconds) in the folder .demo.
 TEXT
 )
-again="$0${1+ $*}"
 options=()
 while [ $# -gt 0 ]; do
   case $1 in

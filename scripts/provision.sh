@@ -39,7 +39,7 @@ for argument in "$@"; do
   *) unknown_argument "$argument" ;;
   esac
 done
-again="eval \"\$($0${1+ $*})\""
+again="eval \"\$($again)\""
 
 vault=${KEY_VAULT_NAME:-kv-quickstart-$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')}
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}

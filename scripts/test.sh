@@ -22,7 +22,6 @@ TEXT
   exit
 fi
 
-again="$0${1+ $*}"
 set_up
 cd "$root"
 sample_modules=(azure.identity azure.keyvault.secrets)

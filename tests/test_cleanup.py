@@ -1,11 +1,15 @@
 """scripts/cleanup.sh with the real Azure CLI: what was provisioned goes away."""
 
+import shlex
+
 import pexpect
 import pytest
 from conftest import ROOT, windows_az
 from stand_in.messages import error
 
 GROUP = "KeyVault-PythonQS-rg"
+# As bash quotes it.
+SCRIPT = str(ROOT / "scripts/cleanup.sh").replace(" ", "\\ ")
 PURGE = "az keyvault purge --name kv-tutorial"
 
 
@@ -92,7 +96,10 @@ def test_other_group(provisioned):
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_it_asks_on_a_terminal(provisioned, answer):
     terminal = pexpect.spawn(
-        str(ROOT / "scripts/cleanup.sh"), env=provisioned.environment, encoding="utf-8", timeout=60
+        shlex.quote(str(ROOT / "scripts/cleanup.sh")),
+        env=provisioned.environment,
+        encoding="utf-8",
+        timeout=60,
     )
     terminal.expect_exact("(y/n): ")
     assert "kv-tutorial" in terminal.before
@@ -126,7 +133,7 @@ def test_ctrl_c_at_the_question_deletes_nothing(provisioned):
 def test_what_it_prints_keeps_its_options(provisioned):
     ended = provisioned.run("cleanup.sh", "--purge")
 
-    assert ended.stderr.splitlines()[-1] == f"{ROOT}/scripts/cleanup.sh --purge --yes"
+    assert ended.stderr.splitlines()[-1] == f"{SCRIPT} --purge --yes"
 
 
 def test_carriage_returns_of_az_on_windows_do_no_harm(provisioned, tmp_path):
@@ -145,7 +152,7 @@ def test_lock_is_named_and_the_command_that_it_gives_removes_it(provisioned):
     assert "Please remove the lock and try again." in ended.stderr
     (command,) = [line for line in ended.stderr.splitlines() if line.startswith("az lock delete ")]
     assert command == f"az lock delete --resource-group='{GROUP}' --name='keep-me'"
-    assert ended.stderr.splitlines()[-1] == f"{ROOT}/scripts/cleanup.sh --yes --purge"
+    assert ended.stderr.splitlines()[-1] == f"{SCRIPT} --yes --purge"
     assert provisioned.type(command).returncode == 0
     assert provisioned.run("cleanup.sh", "--yes", "--purge").returncode == 0
 

@@ -49,7 +49,7 @@ def test_prints_what_the_tutorial_prints_and_nothing_else():
 
 
 def test_on_a_terminal():
-    terminal = pexpect.spawn(str(ROOT / "scripts/demo.sh"), timeout=60, encoding="utf-8")
+    terminal = pexpect.spawn(shlex.quote(str(ROOT / "scripts/demo.sh")), timeout=60, encoding="utf-8")
     terminal.expect_exact("Input a name for your secret > ")
     terminal.sendline("my-secret")
     terminal.expect_exact("Input a value for your secret > ")
@@ -253,7 +253,7 @@ class TestSetUp:
 
         assert ended.returncode == 1
         assert "There is no network" in ended.stderr
-        assert ended.stderr.splitlines()[-1] == f"{project}/scripts/demo.sh true"
+        assert ended.stderr.splitlines()[-1] == str(project / "scripts/demo.sh").replace(" ", "\\ ") + " true"
         assert list((project / ".demo").iterdir()) == []
 
     def test_pip_shows_its_progress_on_a_terminal(self, project):
@@ -303,8 +303,9 @@ def test_ctrl_c_while_the_stand_in_starts():
 @pytest.mark.parametrize(("name", "said"), [("not_a_name", True), ("my-secret", False)])
 def test_way_out_of_a_failed_demo_is_the_demo(name, said):
     ended = run_script("demo.sh", input=f"{name}\nhunter2\n")
+    script = str(ROOT / "scripts/demo.sh").replace(" ", "\\ ")
 
-    assert ended.stderr.endswith(f"the command to run again is:\n{ROOT}/scripts/demo.sh\n") == said
+    assert ended.stderr.endswith(f"the command to run again is:\n{script}\n") == said
     assert (ended.returncode != 0) == said
 
 

@@ -1,6 +1,7 @@
 """scripts/provision.sh and scripts/cleanup.sh, whatever the variables hold, and Ctrl-C at each step."""
 
 import re
+import shlex
 import subprocess
 
 import pexpect
@@ -110,7 +111,7 @@ def test_ctrl_c_at_each_step_and_then_again(cloud, request):
         "PUT vault": f"PUT {subscription}Groups/KeyVault-PythonQS-rg/providers",
         "PUT policy": f"PUT {subscription}Groups/KeyVault-PythonQS-rg/providers",
     }
-    script = str(ROOT / "scripts/provision.sh")
+    script = shlex.quote(str(ROOT / "scripts/provision.sh"))
     environment = cloud.environment | {"KEY_VAULT_NAME": "kv-tutorial"}
     for step in steps(request):
         cloud.state.vaults.clear()

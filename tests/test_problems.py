@@ -1,6 +1,7 @@
 """The sample, when something goes wrong: one message with a way out, and no secret is lost."""
 
 import ast
+import contextlib
 import math
 import os
 import runpy
@@ -766,6 +767,8 @@ class TestControlC:
         held.reached.wait()
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.03)  # Between two presses, however fast.
         stderr = process.stderr.read()
 
         assert (process.returncode, b"Traceback" in stderr) == (130, False)

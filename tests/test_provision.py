@@ -11,6 +11,8 @@ from stand_in.messages import Answer, error
 from stand_in.state import OFFICER_ROLE
 
 GROUP = "KeyVault-PythonQS-rg"
+# As bash quotes it.
+SCRIPT = str(ROOT / "scripts/provision.sh").replace(" ", "\\ ")
 VAULT_NAME = re.compile("(?=.{3,24}$)[A-Za-z](-?[A-Za-z0-9])*")
 TUTORIAL = {"delete", "get", "list", "set"}
 
@@ -250,7 +252,7 @@ class TestWordsOfAz:
         assert (ended.stdout, ended.returncode) == ("", 1)
         assert refusal.document["error"]["message"] in ended.stderr
         assert f"\n{cure}" in ended.stderr
-        assert ended.stderr.splitlines()[-1] == f'eval "$({ROOT}/scripts/provision.sh)"'
+        assert ended.stderr.splitlines()[-1] == f'eval "$({SCRIPT})"'
         assert "Traceback" not in ended.stderr
 
     def test_cure_for_closed_graph_works(self, provision, cloud):
@@ -494,7 +496,7 @@ def test_help_names_the_settings(cloud):
 
 
 def test_eval_of_the_help_evaluates_nothing(cloud):
-    line = f'eval "$({ROOT}/scripts/provision.sh --help)"; echo "status $?"'
+    line = f'eval "$({SCRIPT} --help)"; echo "status $?"'
     ended = cloud.type(line)
 
     assert (ended.stdout, ended.stderr.startswith("usage: eval")) == ("status 0\n", True)
@@ -502,7 +504,7 @@ def test_eval_of_the_help_evaluates_nothing(cloud):
 
 def test_help_on_a_terminal_is_standard_output(cloud):
     terminal = pexpect.spawn(
-        "bash", ["-c", f"{ROOT}/scripts/provision.sh --help 2>/dev/null"], env=cloud.environment, timeout=60
+        "bash", ["-c", f"{SCRIPT} --help 2>/dev/null"], env=cloud.environment, timeout=60
     )
     terminal.expect_exact("usage: eval")
     terminal.expect(pexpect.EOF)

@@ -118,8 +118,8 @@ ANSWERS = {
 def on_terminal(arguments, environment):
     """What scripts/demo.sh shows on a terminal of 80 columns where somebody answers its prompts."""
     terminal = pexpect.spawn(
-        str(ROOT / "scripts/demo.sh"),
-        arguments,
+        "bash",
+        [str(ROOT / "scripts/demo.sh"), *arguments],
         env=environment | {"NO_COLOR": "1", "TERM": "dumb"},
         encoding="utf-8",
         timeout=120,
