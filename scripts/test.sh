@@ -13,6 +13,10 @@ usage: scripts/test.sh [PYTEST ARGUMENTS ...]
 Runs every check: ruff, shellcheck, and the tests. PYTEST ARGUMENTS select
 tests, for example: scripts/test.sh -k demo
 
+--long tries many more fuzzed inputs and answers, and a longer load; it takes
+about 15 minutes more, and prints how many cases it tried. A case that fails is
+printed as a command that runs it again.
+
 The good runs of the sample are tested on every Python from 3.10 to 3.14 that
 is on the PATH or under pyenv, and with the oldest packages that
 requirements.txt allows; with --every-python, all that the sample does. The
