@@ -60,7 +60,7 @@ make_environment() {
   mkdir -p "$root/.demo"
   trap 'rm -rf "$new"; say "" "Stopped. Nothing half made is left."; exit 130' INT
   trap 'rm -rf "$new" "$az_words"' EXIT
-  remove_abandoned "$folder"
+  clear_away "$folder" "$new"
   say "Installing what is needed into .demo/$(basename "$folder"), once: $size ..."
   "$python" -m venv "$new" >&2 ||
     fail 'The virtual environment was not created; the reason is above. Then run this again:' "$again"
@@ -76,22 +76,24 @@ for script in pathlib.Path(sys.argv[1]).iterdir():
         script.write_bytes(script.read_bytes().replace(new, folder))
 PYTHON
   printf '%s\n' "$folder" "$requirements" >"$new/made-for.txt"
-  # Someone else may have been faster. What is broken goes out of the way first.
-  if ! is_good "$folder" "$requirements" "$@"; then
-    [ ! -e "$folder" ] || mv "$folder" "$new.old"
-    mv -n "$new" "$folder" 2>/dev/null || true
-    rm -rf "$new.old" "${folder:?}/$(basename "$new")"
-  fi
-  rm -rf "$new"
+  put_in_place "$new" "$folder"
   trap - INT
   trap 'rm -f "$az_words"' EXIT
   is_good "$folder" "$requirements" "$@" ||
     fail "The packages in $folder are incomplete. Remove that folder, and run this again:" "$again"
 }
 
-# remove_abandoned FOLDER: what runs that were killed have left beside it.
-remove_abandoned() {
+# put_in_place NEW FOLDER: rename NEW to FOLDER. If someone else was faster, theirs stays.
+put_in_place() {
+  mv -n "$1" "$2" 2>/dev/null || true
+  # mv puts a folder into one that exists.
+  rm -rf "$1" "${2:?}/$(basename "$1")"
+}
+
+# clear_away FOLDER NEW: FOLDER, which is outdated or broken, and what killed runs have left beside it.
+clear_away() {
   local left
+  if [ -e "$1" ] && mv "$1" "$2.old" 2>/dev/null; then rm -rf "$2.old"; fi
   for left in "$1".new.*; do
     left=${left%.old}
     if [ -e "$left" ] && ! kill -0 "${left##*.}" 2>/dev/null; then rm -rf "$left" "$left.old"; fi
@@ -128,14 +130,12 @@ set_up() {
 set_up_packages() {
   local folder=$root/.demo/packages new=$root/.demo/packages.new.$$
   if [ "$(cat "$folder/requirements.txt" 2>/dev/null)" != "$(cat "$root/requirements.txt")" ]; then
-    remove_abandoned "$folder"
+    clear_away "$folder" "$new"
     mkdir -p "$new"
     trap 'rm -rf "$new"; say "" "Stopped. Nothing half made is left."; exit 130' INT
     cp "$root/requirements.txt" "$new"
     run_pip "$(command -v python)" download "$new" --dest "$new"
-    [ ! -e "$folder" ] || mv "$folder" "$new.old"
-    mv -n "$new" "$folder" 2>/dev/null || true
-    rm -rf "$new" "$new.old" "${folder:?}/$(basename "$new")"
+    put_in_place "$new" "$folder"
     trap - INT
   fi
   # In this form, a path with a space is one path.

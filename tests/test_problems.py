@@ -846,7 +846,7 @@ class TestControlC:
 class TestWindows:
     """What the sample would print on Windows: the functions that write commands take the system."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def kv_secrets(self):
         return runpy.run_path(str(SAMPLE))
 
