@@ -542,6 +542,7 @@ def run():
         return 0
     except (Exception, KeyboardInterrupt) as error:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second Ctrl-C must not cut off the message.
+        sys.unraisablehook = lambda _: None  # Nor may what Ctrl-C has left half made in the libraries.
         problem = explain(error, os.environ.get("KEY_VAULT_NAME"))
     try:
         sys.stdout.flush()

@@ -52,7 +52,7 @@ sys.exit(any(not (found := find_spec(name)) or not found.origin for name in sys.
 # It is created under another name and moved into place when it is complete, so that two can do this
 # at once and nothing half made is ever used.
 make_environment() {
-  local folder=$root/.demo/$1 python=$2 requirements=$3 size=$4 new programs
+  local folder=$root/.demo/$1 python=$2 requirements=$3 size=$4 outdated=false new programs
   shift 4
   is_good "$folder" "$requirements" "$@" && return
   [ -n "$python" ] || python=$(find_python) || exit
@@ -60,7 +60,8 @@ make_environment() {
   mkdir -p "$root/.demo"
   trap 'rm -rf "$new"; say "" "Stopped. Nothing half made is left."; exit 130' INT
   trap 'rm -rf "$new" "$az_words"' EXIT
-  clear_away "$folder" "$new"
+  remove_abandoned "$folder"
+  if [ -e "$folder" ]; then outdated=true; fi
   say "Installing what is needed into .demo/$(basename "$folder"), once: $size ..."
   "$python" -m venv "$new" >&2 ||
     fail 'The virtual environment was not created; the reason is above. Then run this again:' "$again"
@@ -76,24 +77,27 @@ for script in pathlib.Path(sys.argv[1]).iterdir():
         script.write_bytes(script.read_bytes().replace(new, folder))
 PYTHON
   printf '%s\n' "$folder" "$requirements" >"$new/made-for.txt"
-  put_in_place "$new" "$folder"
+  # Only what was broken before is replaced, not what someone else has put there meanwhile.
+  if $outdated && is_good "$folder" "$requirements" "$@"; then outdated=false; fi
+  put_in_place "$new" "$folder" "$outdated"
   trap - INT
   trap 'rm -f "$az_words"' EXIT
   is_good "$folder" "$requirements" "$@" ||
     fail "The packages in $folder are incomplete. Remove that folder, and run this again:" "$again"
 }
 
-# put_in_place NEW FOLDER: rename NEW to FOLDER. If someone else was faster, theirs stays.
+# put_in_place NEW FOLDER OUTDATED: rename NEW to FOLDER, in place of an OUTDATED one (true or false).
+# If someone else was faster, theirs stays.
 put_in_place() {
+  if $3; then mv "$2" "$1.old" 2>/dev/null || true; fi
   mv -n "$1" "$2" 2>/dev/null || true
   # mv puts a folder into one that exists.
-  rm -rf "$1" "${2:?}/$(basename "$1")"
+  rm -rf "$1" "$1.old" "${2:?}/$(basename "$1")"
 }
 
-# clear_away FOLDER NEW: FOLDER, which is outdated or broken, and what killed runs have left beside it.
-clear_away() {
+# remove_abandoned FOLDER: what runs that were killed have left beside it.
+remove_abandoned() {
   local left
-  if [ -e "$1" ] && mv "$1" "$2.old" 2>/dev/null; then rm -rf "$2.old"; fi
   for left in "$1".new.*; do
     left=${left%.old}
     if [ -e "$left" ] && ! kill -0 "${left##*.}" 2>/dev/null; then rm -rf "$left" "$left.old"; fi
@@ -128,14 +132,15 @@ set_up() {
 
 # Let pip install the sample's packages in the tutorial, though no network can be reached there.
 set_up_packages() {
-  local folder=$root/.demo/packages new=$root/.demo/packages.new.$$
+  local folder=$root/.demo/packages new=$root/.demo/packages.new.$$ outdated=false
   if [ "$(cat "$folder/requirements.txt" 2>/dev/null)" != "$(cat "$root/requirements.txt")" ]; then
-    clear_away "$folder" "$new"
+    remove_abandoned "$folder"
+    if [ -e "$folder" ]; then outdated=true; fi
     mkdir -p "$new"
     trap 'rm -rf "$new"; say "" "Stopped. Nothing half made is left."; exit 130' INT
     cp "$root/requirements.txt" "$new"
     run_pip "$(command -v python)" download "$new" --dest "$new"
-    put_in_place "$new" "$folder"
+    put_in_place "$new" "$folder" "$outdated"
     trap - INT
   fi
   # In this form, a path with a space is one path.

@@ -256,6 +256,15 @@ class TestSetUp:
         assert ended.stderr.splitlines()[-1] == str(project / "scripts/demo.sh").replace(" ", "\\ ") + " true"
         assert list((project / ".demo").iterdir()) == []
 
+    def test_outdated_environment_is_kept_until_there_is_a_new_one(self, project):
+        demo(project)
+        (project / "requirements.txt").write_text("no-such-package\n")
+        nowhere = clean_environment(PIP_INDEX_URL="http://127.0.0.1:1/", PIP_CONFIG_FILE="/dev/null")
+        assert demo(project, environment=nowhere).returncode == 1
+        (project / "requirements.txt").write_text("pip\n")
+
+        assert demo(project, environment=nowhere).stderr == ""
+
     def test_pip_shows_its_progress_on_a_terminal(self, project):
         script = str(project / "scripts/demo.sh")
         terminal = pexpect.spawn(script, ["true"], env=clean_environment(), encoding="utf-8", timeout=120)
