@@ -256,7 +256,7 @@ def explain_sign_in(text, vault_name):
             "Ask an administrator, or use a device that your organization manages. To try again:",
             RUN_AGAIN,
         )
-    expired = re.search("EnvironmentCredential: .*AADSTS7000222.* app '([\\w-]+)'", text)
+    expired = re.search(r"EnvironmentCredential: .*AADSTS7000222.* app '([\w-]+)'", text)
     if expired:
         return Problem(
             "The client secret has expired:",
@@ -542,7 +542,7 @@ def run():
         return 0
     except (Exception, KeyboardInterrupt) as error:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # A second Ctrl-C must not cut off the message.
-        sys.unraisablehook = lambda _: None  # Nor may what Ctrl-C has left half made in the libraries.
+        sys.unraisablehook = lambda _: None  # Nor must the libraries complain about what Ctrl-C interrupted.
         problem = explain(error, os.environ.get("KEY_VAULT_NAME"))
     try:
         sys.stdout.flush()
