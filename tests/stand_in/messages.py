@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 
 @dataclass
@@ -22,12 +22,12 @@ class Request:
     @property
     def path(self):
         """The path without the query, percent-encoding undone."""
-        return unquote(urlsplit(self.target).path)
+        return unquote(self.target.partition("?")[0])
 
     @property
     def query(self):
         """The query's first values by name, without the leading ``$`` that OData puts there."""
-        pairs = parse_qs(urlsplit(self.target).query)
+        pairs = parse_qs(self.target.partition("?")[2])
         return {name.lstrip("$"): values[0] for name, values in pairs.items()}
 
     @property
@@ -39,7 +39,7 @@ class Request:
         """The JSON object in the body, or None when the body is anything else."""
         try:
             document = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None
 

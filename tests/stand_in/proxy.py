@@ -30,7 +30,8 @@ class Exchange:
     """A request that came in and what was answered; ``connection`` counts from 1, and
     is 0 for a CONNECT that was refused.
 
-    ``path`` is without the query; ``status`` is 0 where there was no answer. Bodies and headers are not kept: they hold secrets.
+    ``path`` is without the query; ``status`` is 0 where there was no answer. Bodies and headers are
+    not kept: they hold secrets.
     """
 
     connection: int
@@ -177,6 +178,12 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def parse_request(self):
+        if not super().parse_request():
+            return False
+        # It has neither headers nor errors. A request line that was cut in half looks like it.
+        return self.request_version != "HTTP/0.9"
+
     def send(self, answer):
         if answer.raw is not None:
             self.wfile.write(answer.raw)
@@ -256,10 +263,10 @@ class _Exchanges(_Handler):
 
     def handle_any(self):
         proxy = self.server.proxy
-        length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdecimal()) or "Transfer-Encoding" in self.headers:
+        length, *others = set(self.headers.get_all("Content-Length", ["0"]))
+        if not (length.isascii() and length.isdecimal()) or others or "Transfer-Encoding" in self.headers:
             self.close_connection = True
-            return self.send(error(400, "BadRequest", "Content-Length is missing or not a number."))
+            return self.send(error(400, "BadRequest", "Content-Length is missing or not a single number."))
         if len(length) > 12 or int(length) > LARGEST_BODY:
             self.close_connection = True
             return self.send(error(413, "RequestEntityTooLarge", "The body is too long."))
