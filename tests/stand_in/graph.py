@@ -21,7 +21,7 @@ def answer(state, request):
     """The answer to one request to Microsoft Graph: first who asks is checked."""
     try:
         claims = tokens.check(state, request, tokens.GRAPH)
-    except (jwt.InvalidTokenError, tokens.WrongTenant):
+    except jwt.InvalidTokenError:
         return error(401, "InvalidAuthenticationToken", "Access token is empty or not valid.")
     route, parts = find_route(ROUTES, request)
     if route is None:
@@ -94,7 +94,7 @@ def _one(state, request, claims, object_id):
 
 
 def _by_ids(state, request, claims):
-    wanted = (request.json() or {}).get("ids", [])
+    wanted = (request.json({}) or {}).get("ids", [])
     return Answer(200, {"value": [_document(one) for one in state.principals if one.object_id in wanted]})
 
 
@@ -109,7 +109,7 @@ def _applications(state, request, claims):
 
 
 def _add_application(state, request, claims):
-    name = (request.json() or {}).get("displayName", "")
+    name = (request.json({}) or {}).get("displayName", "")
     principal = ServicePrincipal(name, client_secrets=[])
     state.principals.append(principal)
     return Answer(201, _application(principal))
@@ -125,7 +125,7 @@ def _delete_application(state, request, claims, object_id):
 
 
 def _add_service_principal(state, request, claims):
-    client_id = (request.json() or {}).get("appId", "")
+    client_id = (request.json({}) or {}).get("appId", "")
     principal = state.find_principal(client_id=client_id)
     if principal is None:
         message = f"The appId '{client_id}' does not reference a valid application object."

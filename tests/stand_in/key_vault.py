@@ -3,55 +3,81 @@
 Statuses, codes, inner codes, messages and fields are recorded, except where a line says otherwise.
 """
 
+import base64
 import re
+import secrets
 import time
+from dataclasses import asdict
+from urllib.parse import urlencode
 
 import jwt
 
 from . import tokens
-from .messages import Answer, error, find_route
+from .messages import Answer, error, find_route, unknown
 from .state import DAY, Secret, Version
 
 HOST_SUFFIX = ".vault.azure.net"
 CLIENT_ADDRESS = "127.0.0.1"
 LARGEST_VALUE = 25 * 1024  # bytes; the documented limit
+LARGEST_PAGE = 25  # items
 # https://learn.microsoft.com/azure/role-based-access-control/permissions/security
 DATA_ACTIONS = {
     "get": "getSecret/action",
     "set": "setSecret/action",
+    "update": "update/action",
+    "backup": "backup/action",
+    "restore": "restore/action",
     "list": "readMetadata/action",
     "delete": "delete",
     "recover": "recover/action",
     "purge": "purge/action",
 }
 SECRET_NAME = re.compile("[0-9a-zA-Z-]{1,127}")
+# What a client may set of a secret, besides its value.
+PROPERTIES = {
+    "attributes": {"enabled": bool, "nbf": int, "exp": int},
+    "contentType": str,
+    "tags": {str: str},
+}
+# A backup can be restored as long as this process runs.
+BACKUP_KEY = secrets.token_bytes(32)
 
 
 def answer(state, vault, request):
     """The answer to one request to ``vault``: who asks is checked first, then what is asked."""
     try:
         claims = tokens.check(state, request, tokens.KEY_VAULT)
-    except tokens.WrongTenant as wrong:
-        expected = tokens.issuer(state.tenant_id)
-        message = f"AKV10032: Invalid issuer. Expected one of {expected}, found {wrong}."
-        return _unauthorized(state, message)
-    except jwt.InvalidTokenError:
-        return _unauthorized(state, "AKV10000: Request is missing a Bearer or PoP token.")
+    except jwt.InvalidTokenError as problem:
+        return _unauthorized(state, request, problem)
 
     route, parts = find_route(ROUTES, request)
+    if route is None and request.method == "PUT" and request.path == "/secrets/":
+        return error(405, "MethodNotAllowed", "HTTP PUT not allowed")
     if route is None:
-        if re.match("/(deleted)?secrets(/|$)", request.path):
-            return error(405, "MethodNotAllowed", f"HTTP {request.method} not allowed")
-        # Not recorded.
-        return error(404, "NotFound", f"There is nothing at {request.path}.")
+        return error(501, "NotImplemented", unknown(request))
     if not SECRET_NAME.fullmatch(parts.get("name", "-")):
         message = f"The request URI contains an invalid name: {parts['name']}"
         return error(400, "BadParameter", message)
-    _, _, permission, work = route
-    return _refusal(state, vault, claims, permission) or work(vault, request, **parts)
+    _, _, operation, work = route
+    return _refusal(state, vault, claims, operation, parts.get("name")) or work(vault, request, **parts)
 
 
-def _unauthorized(state, message):
+def _unauthorized(state, request, problem):
+    if isinstance(problem, jwt.InvalidIssuerError):
+        expected = tokens.issuer(state.tenant_id)
+        message = f"AKV10032: Invalid issuer. Expected one of {expected}, found {problem}."
+    elif isinstance(problem, jwt.InvalidAudienceError):
+        message = f"AKV10022: Invalid audience. Expected {tokens.KEY_VAULT}, found: {problem}."
+    elif isinstance(problem, jwt.ExpiredSignatureError):
+        message = "[TokenExpired] Error validating token: 'S2S12086'."
+    elif isinstance(problem, (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError)):
+        header = request.headers["Authorization"].split()[1].partition(".")[0]
+        message = (
+            "AKV10046: Unable to resolve the key used for signature validation. "
+            f"EncodedJwtHeader: '{header}'."
+        )
+    else:
+        message = "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token."
     challenge = (
         f'Bearer authorization="https://login.microsoftonline.com/{state.tenant_id}", '
         f'resource="{tokens.KEY_VAULT}"'
@@ -59,7 +85,7 @@ def _unauthorized(state, message):
     return error(401, "Unauthorized", message, headers={"WWW-Authenticate": challenge})
 
 
-def _refusal(state, vault, claims, permission):
+def _refusal(state, vault, claims, operation, name):
     caller = f"appid={claims['appid']};oid={claims['oid']};iss={claims['iss']}"
     place = f"{vault.name};location={vault.location}"
     if vault.public_network_access == "Disabled":
@@ -77,15 +103,22 @@ def _refusal(state, vault, claims, permission):
     if vault.is_rbac and state.has_role(claims["oid"], vault):
         return None
     if vault.is_rbac:
+        # What stands there for the list of all secrets was not recorded.
+        resource = state.path_of(vault) + (f"/secrets/{name}" if name else "")
         message = (
             "Caller is not authorized to perform action on resource.\r\n"
             "If role assignments, deny assignments or role definitions were changed recently, "
             "please observe propagation time.\r\n"
             f"Caller: {caller}\r\n"
-            f"Action: 'Microsoft.KeyVault/vaults/secrets/{DATA_ACTIONS[permission]}'\r\n"
+            f"Action: 'Microsoft.KeyVault/vaults/secrets/{DATA_ACTIONS[operation]}'\r\n"
+            f"Resource: '{resource.lower()}'\r\n"
+            "Assignment: (not found)\r\n"
+            "DenyAssignmentId: null\r\n"
+            "DecisionReason: null \r\n"
             f"Vault: {place}\r\n"
         )
         return error(403, "Forbidden", message, "ForbiddenByRbac")
+    permission = "set" if operation == "update" else operation
     if permission in vault.permissions(claims["oid"]):
         return None
     message = (
@@ -94,7 +127,7 @@ def _refusal(state, vault, claims, permission):
         "please see https://go.microsoft.com/fwlink/?linkid=2125287"
     )
     # Inferred from recordings: which of the two depends on whether the identity is on any policy.
-    on_a_policy = any(policy["objectId"] == claims["oid"] for policy in vault.access_policies)
+    on_a_policy = any(policy.get("objectId") == claims["oid"] for policy in vault.access_policies)
     return error(403, "Forbidden", message, "ForbiddenByPolicy" if on_a_policy else "AccessDenied")
 
 
@@ -107,29 +140,47 @@ def _not_found(name):
     return error(404, "SecretNotFound", message)
 
 
-def _being_deleted():
-    # The code is recorded for a PUT; the message, and that others get it too, are those of keys in
-    # the recordings of azure-sdk-for-js, 2019.
-    return error(409, "Conflict", "Secret is currently being deleted.", "ObjectIsBeingDeleted")
+def _invalid(message, inner_code=None):
+    return error(400, "BadParameter", message, inner_code)
 
 
-def _live(vault, name):
-    secret = vault.find(name)
-    return secret if secret and secret.deleted_at is None else None
+# What is being done with a secret, by its condition, and the inner code that says so.
+BUSY = {
+    "being deleted": ("deleted", "ObjectIsBeingDeleted"),
+    "being purged": ("deleted", "ObjectIsBeingDeleted"),
+    "being recovered": ("recovered", "ObjectIsBeingRecovered"),
+}
+
+
+def _busy(condition):
+    # The message, and that others than a purge get it too, are those of keys in the recordings of
+    # azure-sdk-for-js, 2019.
+    done, code = BUSY[condition]
+    return error(409, "Conflict", f"Secret is currently being {done}.", code)
+
+
+def _find_version(vault, name, version=None):
+    """The secret and its version, the newest one for None or "", or else the error that says why not."""
+    secret = vault.find(name) if vault.condition(name) == "live" else None
+    found = [one for one in secret.versions if version in (None, "", one.identifier)] if secret else []
+    if found:
+        return secret, found[-1]
+    return None, _not_found(f"{name}/{version}" if version else name)
 
 
 def _bundle(vault, secret, version=None, *, value=False):
     identifier = f"https://{vault.name}{HOST_SUFFIX}/secrets/{secret.name}"
     newest = version or secret.versions[-1]
+    customized = "Customized" if vault.retention_days < 90 else ""
+    purgeable = "" if vault.is_purge_protected else "+Purgeable"
     bundle = {
         "id": f"{identifier}/{version.identifier}" if version else identifier,
         "attributes": {
             "enabled": newest.enabled,
+            **newest.validity,
             "created": newest.created,
-            "updated": newest.created,
-            "recoveryLevel": (
-                "CustomizedRecoverable+Purgeable" if vault.retention_days < 90 else "Recoverable+Purgeable"
-            ),
+            "updated": newest.updated or newest.created,
+            "recoveryLevel": f"{customized}Recoverable{purgeable}",
             "recoverableDays": vault.retention_days,
         },
         **newest.extras,
@@ -146,118 +197,191 @@ def _deleted_bundle(vault, secret, version=None):
     }
 
 
+def _properties(body):
+    """What a body sets of a secret, besides its value: enabled or None, validity, and extras."""
+    attributes = body.get("attributes") or {}
+    validity = {name: attributes[name] for name in ("nbf", "exp") if attributes.get(name) is not None}
+    extras = {name: body[name] for name in ("contentType", "tags") if body.get(name) is not None}
+    return attributes.get("enabled"), validity, extras
+
+
 def _set(vault, request, name):
-    body = request.json()
-    if body is None or not isinstance(body.get("value"), str):
+    body = request.json(PROPERTIES | {"value": str})
+    if body is None or body.get("value") is None:
         # The wording was not recorded.
-        return error(400, "BadParameter", "The request body has no secret value.")
+        return _invalid("The request body is not that of a secret with a value.")
     if len(body["value"].encode("utf-8", "surrogatepass")) > LARGEST_VALUE:
-        # The wording was not recorded.
-        return error(400, "BadParameter", "The secret value is longer than 25 KB.")
-    secret = vault.find(name)
-    if secret and secret.deleted_at is not None:
-        if not vault.is_deletion_through(secret):
-            return _being_deleted()
+        message = f"Secret is beyond the maximum permitted length of {LARGEST_VALUE} characters."
+        return _invalid(message, "SecretTooLarge")
+    condition = vault.condition(name)
+    if condition in BUSY:
+        done, code = BUSY[condition]
+        message = f"Secret {name} is currently being {done} and cannot be re-created; retry later."
+        return error(409, "Conflict", message, code)
+    if condition == "deleted":
         message = (
             f"Secret {name} is currently in a deleted but recoverable state, and its name cannot be "
             "reused; in this state, the secret can only be recovered or purged."
         )
         return error(409, "Conflict", message, "ObjectIsDeletedButRecoverable")
     secret = vault.secrets.setdefault(name.lower(), Secret(name))
-    extras = {key: body[key] for key in ("contentType", "tags") if body.get(key)}
-    attributes = body.get("attributes")
-    enabled = attributes.get("enabled", True) if isinstance(attributes, dict) else True
-    secret.versions.append(Version(body["value"], enabled, extras))
+    enabled, validity, extras = _properties(body)
+    secret.versions.append(Version(body["value"], enabled is not False, validity, extras))
     return Answer(200, _bundle(vault, secret, secret.versions[-1], value=True))
 
 
-def _get(vault, request, name, version=None):
-    secret = _live(vault, name)
-    found = [one for one in secret.versions if version in (None, one.identifier)] if secret else []
-    if not found:
-        return _not_found(f"{name}/{version}" if version else name)
-    if not found[-1].enabled:
+def _update(vault, request, name, version):
+    body = request.json(PROPERTIES)
+    if body is None:
+        # The wording was not recorded.
+        return _invalid("The request body is not that of a secret's properties.")
+    secret, found = _find_version(vault, name, version)
+    if secret is None:
+        return found
+    enabled, validity, extras = _properties(body)
+    found.enabled = found.enabled if enabled is None else enabled
+    found.validity |= validity
+    found.extras |= extras
+    found.updated = int(time.time())
+    return Answer(200, _bundle(vault, secret, found))
+
+
+def _get(vault, request, name, version):
+    secret, found = _find_version(vault, name, version)
+    if secret is None:
+        return found
+    if not found.enabled:
         message = "Operation get is not allowed on a disabled secret."
         return error(403, "Forbidden", message, "SecretDisabled")
-    return Answer(200, _bundle(vault, secret, found[-1], value=True))
+    return Answer(200, _bundle(vault, secret, found, value=True))
 
 
 def _list_versions(vault, request, name):
-    secret = _live(vault, name)
+    secret = vault.find(name) if vault.condition(name) == "live" else None
     versions = secret.versions if secret else []
-    return _page([_bundle(vault, secret, version) for version in versions])
+    return _page(request, {one.identifier: _bundle(vault, secret, one) for one in versions})
 
 
 def _list(vault, request):
-    return _page([_bundle(vault, one) for one in vault.secrets.values() if not one.deleted_at])
+    live = {name: one for name, one in vault.secrets.items() if vault.condition(name) == "live"}
+    return _page(request, {name: _bundle(vault, one) for name, one in live.items()})
 
 
 def _list_deleted(vault, request):
-    return _page(
-        [
-            _deleted_bundle(vault, one)
-            for one in vault.secrets.values()
-            if one.deleted_at and vault.is_deletion_through(one)
-        ]
-    )
+    deleted = {name: one for name, one in vault.secrets.items() if vault.condition(name) == "deleted"}
+    return _page(request, {name: _deleted_bundle(vault, one) for name, one in deleted.items()})
 
 
-def _page(bundles):
-    return Answer(200, {"value": bundles, "nextLink": None})
+def _page(request, bundles):
+    """One page of bundles, in the order of their keys; the token for the next page is its first key."""
+    size = request.query.get("maxresults", str(LARGEST_PAGE))
+    if size not in [str(number) for number in range(1, LARGEST_PAGE + 1)]:
+        # The wording was not recorded.
+        return _invalid(f"maxresults must be between 1 and {LARGEST_PAGE}.")
+    keys = sorted(key for key in bundles if key >= request.query.get("skiptoken", ""))
+    page, rest = keys[: int(size)], keys[int(size) :]
+    next_link = None
+    if rest:
+        version = request.query.get("api-version", "")
+        query = urlencode({"api-version": version, "$skiptoken": rest[0], "maxresults": size}, safe="$")
+        next_link = f"https://{request.host}:443{request.path}?{query}"
+    return Answer(200, {"value": [bundles[key] for key in page], "nextLink": next_link})
+
+
+def _backup(vault, request, name):
+    secret, found = _find_version(vault, name)
+    if secret is None:
+        return found
+    backup = {"name": secret.name, "versions": [asdict(one) for one in secret.versions]}
+    blob = jwt.encode(backup, BACKUP_KEY, tokens.ALGORITHM).encode()
+    return Answer(200, {"value": base64.urlsafe_b64encode(blob).decode().rstrip("=")})
+
+
+def _restore(vault, request):
+    blob = (request.json({"value": str}) or {}).get("value") or ""
+    try:
+        backup = jwt.decode(base64.urlsafe_b64decode(f"{blob}=="), BACKUP_KEY, [tokens.ALGORITHM])
+    except (ValueError, jwt.InvalidTokenError):
+        message = "Backup blob contains invalid or corrupt version."
+        return error(400, "Malformed backup blob", message)
+    secret = Secret(backup["name"], [Version(**one) for one in backup["versions"]])
+    if vault.condition(secret.name):
+        identifier = _bundle(vault, secret, secret.versions[-1])["id"]
+        message = (
+            f"There was a conflict restoring the secret '{identifier}'. This can happen if either: a "
+            "second secret with the same name was created after the first secret was deleted; thus "
+            "trying to restore a secret whose name is already in use. To fix this, rename the second "
+            "secret to something else so that the restore works. The second probable cause of this "
+            "exception is when multiple operations are performed in parallel against the secret. To "
+            "avoid this error, perform operations against a secret in a sequential manner."
+        )
+        return error(409, "Conflict", message)
+    vault.secrets[secret.name.lower()] = secret
+    return Answer(200, _bundle(vault, secret, secret.versions[-1]))
 
 
 def _delete(vault, request, name):
-    secret = vault.find(name)
-    if secret is None:
+    condition = vault.condition(name)
+    if condition in ("being deleted", "being recovered"):
+        return _busy(condition)
+    if condition != "live":
         return _not_found(name)
-    if secret.deleted_at is not None:
-        return _not_found(name) if vault.is_deletion_through(secret) else _being_deleted()
+    secret = vault.find(name)
     secret.deleted_at = time.time()
     return Answer(200, _deleted_bundle(vault, secret, secret.versions[-1]))
 
 
-def _find_deleted(vault, name):
-    """The secret when its deletion is through, or else the error that says why it is not there."""
-    secret = vault.find(name)
-    if secret is None or secret.deleted_at is None:
-        return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
-    return secret if vault.is_deletion_through(secret) else _being_deleted()
+def _no_such_deleted(name):
+    return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
 
 
 def _get_deleted(vault, request, name):
-    secret = _find_deleted(vault, name)
-    if isinstance(secret, Answer):
-        # Nothing is said of a deletion that is under way.
-        return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+    # Nothing is said of a deletion that is under way.
+    if vault.condition(name) != "deleted":
+        return _no_such_deleted(name)
+    secret = vault.find(name)
     return Answer(200, _deleted_bundle(vault, secret, secret.versions[-1]))
 
 
 def _recover(vault, request, name):
-    secret = _find_deleted(vault, name)
-    if isinstance(secret, Answer):
-        return secret
-    secret.deleted_at = None
+    condition = vault.condition(name)
+    if condition != "deleted":
+        return _busy(condition) if condition in BUSY else _no_such_deleted(name)
+    secret = vault.find(name)
+    secret.deleted_at, secret.recovered_at = None, time.time()
     return Answer(200, _bundle(vault, secret, secret.versions[-1]))
 
 
 def _purge(vault, request, name):
-    secret = _find_deleted(vault, name)
-    if isinstance(secret, Answer):
-        return secret
+    condition = vault.condition(name)
+    if condition != "deleted":
+        return _busy(condition) if condition in BUSY else _no_such_deleted(name)
+    if vault.is_purge_protected:
+        message = (
+            'Operation "purge" is not allowed because purge protection is enabled for this vault. Key '
+            "Vault service will automatically purge it after the retention period has passed."
+        )
+        return error(403, "Forbidden", message)
     del vault.secrets[name.lower()]
+    vault.purged[name.lower()] = time.time()
     return Answer(204)
 
 
-# Method, path, the permission it needs, and what it does.
+_SECRET = "/secrets/(?P<name>[^/]+)"
+_DELETED = "/deletedsecrets/(?P<name>[^/]+)"
+
+# Method, path, the operation that takes a permission, and what it does.
 ROUTES = [
-    ("PUT", "/secrets/(?P<name>[^/]+)", "set", _set),
-    ("GET", "/secrets/(?P<name>[^/]+)/?", "get", _get),
-    ("GET", "/secrets/(?P<name>[^/]+)/versions", "list", _list_versions),
-    ("GET", "/secrets/(?P<name>[^/]+)/(?P<version>[^/]+)", "get", _get),
-    ("DELETE", "/secrets/(?P<name>[^/]+)", "delete", _delete),
+    ("PUT", _SECRET, "set", _set),
+    ("GET", f"{_SECRET}/versions", "list", _list_versions),
+    ("GET", f"{_SECRET}(/(?P<version>[^/]*))?", "get", _get),
+    ("PATCH", f"{_SECRET}(/(?P<version>[^/]*))?", "update", _update),
+    ("DELETE", _SECRET, "delete", _delete),
     ("GET", "/secrets", "list", _list),
+    ("POST", f"{_SECRET}/backup", "backup", _backup),
+    ("POST", "/secrets/restore", "restore", _restore),
     ("GET", "/deletedsecrets", "list", _list_deleted),
-    ("GET", "/deletedsecrets/(?P<name>[^/]+)", "get", _get_deleted),
-    ("POST", "/deletedsecrets/(?P<name>[^/]+)/recover", "recover", _recover),
-    ("DELETE", "/deletedsecrets/(?P<name>[^/]+)", "purge", _purge),
+    ("GET", _DELETED, "get", _get_deleted),
+    ("POST", f"{_DELETED}/recover", "recover", _recover),
+    ("DELETE", _DELETED, "purge", _purge),
 ]

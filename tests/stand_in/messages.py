@@ -19,6 +19,9 @@ class Request:
     headers: object
     body: bytes = b""
 
+    def __str__(self):
+        return f"{self.method} {self.path}"
+
     @property
     def path(self):
         """The path without the query, percent-encoding undone."""
@@ -35,13 +38,30 @@ class Request:
         """The first values of a form in the body, by name; empty when there is none."""
         return {name: values[0] for name, values in parse_qs(self.body.decode("latin-1")).items()}
 
-    def json(self):
-        """The JSON object in the body, or None when the body is anything else."""
+    def json(self, shape):
+        """The JSON object in the body, when it has the shape; None when the body is anything else."""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
             return None
-        return document if isinstance(document, dict) else None
+        return document if isinstance(document, dict) and fits(document, shape) else None
+
+
+def fits(document, shape):
+    """Whether a JSON document has a shape.
+
+    A shape is a type, a list of the one shape that all items have, or a dict of the shapes of an
+    object's members, each of which may be missing or null. ``{str: shape}`` is for all members.
+    """
+    if isinstance(shape, list):
+        return isinstance(document, list) and all(fits(item, shape[0]) for item in document)
+    if isinstance(shape, dict):
+        return isinstance(document, dict) and all(
+            fits(member, shape.get(name, shape.get(str)))
+            for name, member in document.items()
+            if member is not None and (name in shape or str in shape)
+        )
+    return type(document) is shape
 
 
 @dataclass
@@ -91,6 +111,14 @@ def error(status, code, message, inner_code=None, headers=None):
     if inner_code:
         document["innererror"] = {"code": inner_code}
     return Answer(status, {"error": document}, headers or {})
+
+
+def unknown(what):
+    """What the stand-in says, in its own name, of what it knows no answer of Azure to."""
+    return (
+        f"The stand-in for Azure does not know {what}. It is for trying out and testing the quickstart for "
+        "Key Vault secrets, and knows what that needs."
+    )
 
 
 def find_route(routes, request):

@@ -23,7 +23,7 @@ def answer(state, request):
     """The answer to one request to Azure Resource Manager: first who asks is checked."""
     try:
         tokens.check(state, request, tokens.RESOURCE_MANAGER)
-    except (jwt.InvalidTokenError, tokens.WrongTenant):
+    except jwt.InvalidTokenError:
         message = "Authentication failed. The 'Authorization' header is missing or invalid."
         return error(401, "AuthenticationFailed", message)
     route, parts = find_route(ROUTES, request)
@@ -84,7 +84,7 @@ def _group_document(state, name):
 
 
 def _put_group(state, request, group):
-    body = request.json() or {}
+    body = request.json({}) or {}
     location = str(body.get("location", "")).replace(" ", "").lower()
     known = state.groups.get(group.lower())
     if not location:
@@ -193,7 +193,7 @@ def _get_vault(state, request, group, name):
 
 
 def _put_vault(state, request, group, name):
-    body = request.json() or {}
+    body = request.json({}) or {}
     properties = body.get("properties") or {}
     vault = _find_in(state, group, name)
     deleted = state.deleted_vaults.get(name.lower())
@@ -235,7 +235,7 @@ def _list_vaults(state, request, group=None):
 
 
 def _check_name(state, request):
-    name = (request.json() or {}).get("name", "")
+    name = (request.json({}) or {}).get("name", "")
     if not state.find_vault(name) and name.lower() not in state.deleted_vaults:
         return Answer(200, {"nameAvailable": True})
     message = f"The vault name '{name}' is already in use."
@@ -338,7 +338,7 @@ def _assignment_document(state, assignment):
 
 
 def _put_role_assignment(state, request, scope, name):
-    properties = (request.json() or {}).get("properties") or {}
+    properties = (request.json({}) or {}).get("properties") or {}
     assignment = RoleAssignment(
         name, scope, properties.get("roleDefinitionId", ""), properties.get("principalId", "")
     )

@@ -24,22 +24,30 @@ SECRET_PERMISSIONS = {"backup", "delete", "get", "list", "purge", "recover", "re
 
 @dataclass
 class ClientSecret:
-    """A client secret of a service principal. The value is random; ``key_id`` names it."""
+    """A client secret of an application, or of its service principal alone.
+
+    The value is random; ``key_id`` names it.
+    """
 
     value: str = field(default_factory=lambda: secrets.token_hex(20))
     key_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_expired: bool = False
+    is_of_application: bool = True
 
 
 @dataclass
 class ServicePrincipal:
-    """Somebody who can sign in with a client secret, and the application that it belongs to."""
+    """An application, and its service principal, which can sign in with a client secret.
+
+    ``is_in_tenant`` is whether there is the service principal, and not just the application.
+    """
 
     name: str
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     application_object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     client_secrets: list = field(default_factory=lambda: [ClientSecret()])
+    is_in_tenant: bool = True
 
     @property
     def client_secret(self):
@@ -69,32 +77,43 @@ class RoleAssignment:
 
 @dataclass
 class Version:
-    """One version of a secret; times in seconds since 1970."""
+    """One version of a secret; times in seconds since 1970, 0 for one that was never updated.
+
+    ``validity`` has ``nbf`` and ``exp``, ``extras`` have ``contentType`` and ``tags``, if they are set.
+    """
 
     value: str
     enabled: bool = True
+    validity: dict = field(default_factory=dict)
     extras: dict = field(default_factory=dict)
     identifier: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
+    updated: int = 0
 
 
 @dataclass
 class Secret:
-    """A secret and its versions, the newest last; ``deleted_at`` is None until it is deleted."""
+    """A secret and its versions, the newest last.
+
+    ``deleted_at`` is None until it is deleted, ``recovered_at`` until it is recovered.
+    """
 
     name: str
     versions: list = field(default_factory=list)
     deleted_at: float | None = None
+    recovered_at: float | None = None
 
 
 @dataclass
 class Vault:
     """A vault.
 
-    ``access_policies`` are kept as Azure Resource Manager writes them. A deletion is through
-    ``deletion_seconds`` after it was asked for: 2 s in one recording, 5 s in another; 1.8 s here,
-    so that the client library's first poll finds nothing yet, even on a machine that is busy, and
-    its second one, 2 s later, ends the wait.
+    ``access_policies``, ``network_acls``, ``tags``, and ``extras``, which are other properties, are kept
+    as Azure Resource Manager writes them; ``purged`` has the time of the last purge by the secret's name
+    in lower case. A deletion is through ``deletion_seconds`` after it was asked for: 2 s in one
+    recording, 5 s in another; 1.8 s here, so that the client library's first poll finds nothing yet,
+    even on a machine that is busy, and its second one, 2 s later, ends the wait. Recoveries and
+    purges take as long.
     """
 
     name: str
@@ -102,11 +121,15 @@ class Vault:
     location: str = "eastus"
     retention_days: int = 90
     is_rbac: bool = False
+    is_purge_protected: bool = False
     public_network_access: str = "Enabled"
     network_acls: dict | None = None
+    tags: dict = field(default_factory=dict)
+    extras: dict = field(default_factory=dict)
     deletion_seconds: float = 1.8
     access_policies: list = field(default_factory=list)
     secrets: dict = field(default_factory=dict)
+    purged: dict = field(default_factory=dict)
     deleted_at: float | None = None
 
     def permissions(self, object_id):
@@ -114,15 +137,15 @@ class Vault:
         granted = {
             permission.lower()
             for policy in self.access_policies
-            if policy["objectId"] == object_id
-            for permission in policy["permissions"].get("secrets") or []
+            if policy.get("objectId") == object_id
+            for permission in (policy.get("permissions") or {}).get("secrets") or []
         }
         return SECRET_PERMISSIONS if "all" in granted else granted
 
     def lets_in(self, address):
         """Whether the rules of the vault's firewall let an address in."""
         rules = self.network_acls or {}
-        allowed = [rule["value"].removesuffix("/32") for rule in rules.get("ipRules") or []]
+        allowed = [(rule.get("value") or "").removesuffix("/32") for rule in rules.get("ipRules") or []]
         return rules.get("defaultAction") != "Deny" or address in allowed
 
     def add_secret(self, name, *values, enabled=True):
@@ -134,9 +157,24 @@ class Vault:
         """The secret of that name, whatever its case, deleted or not; None where there is none."""
         return self.secrets.get(name.lower())
 
-    def is_deletion_through(self, secret):
-        """Whether a deleted secret has arrived among the deleted ones."""
-        return time.time() >= secret.deleted_at + self.deletion_seconds
+    def condition(self, name):
+        """What has become of the secret of that name, whatever its case.
+
+        It is "live", "being deleted", "deleted", "being recovered", "being purged", or None where
+        there is none.
+        """
+        secret = self.find(name)
+        if secret is None:
+            purged_at = self.purged.get(name.lower())
+            return None if purged_at is None or self._is_through(purged_at) else "being purged"
+        if secret.deleted_at is not None:
+            return "deleted" if self._is_through(secret.deleted_at) else "being deleted"
+        if secret.recovered_at is not None and not self._is_through(secret.recovered_at):
+            return "being recovered"
+        return "live"
+
+    def _is_through(self, asked_at):
+        return time.time() >= asked_at + self.deletion_seconds
 
 
 class State:
@@ -151,7 +189,8 @@ class State:
         self.admin = ServicePrincipal("kv-quickstart-admin")
         self.user = User("somebody@example.com")
         self.principals = [self.sample, self.admin, self.user]
-        self.groups = {}
+        self.groups = {}  # the locations, by the name in lower case
+        self.group_details = {}  # their names as they were given, and their tags
         self.vaults = {}
         self.deleted_vaults = {}
         self.role_assignments = []
@@ -192,15 +231,19 @@ class State:
         """The vaults of a resource group, whatever the case of its name."""
         return [one for one in self.vaults.values() if one.resource_group.lower() == group.lower()]
 
+    def path_of(self, vault):
+        """The path of a vault in Azure Resource Manager, which is its scope for roles."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{vault.resource_group}"
+            f"/providers/Microsoft.KeyVault/vaults/{vault.name}"
+        )
+
     def has_role(self, object_id, vault):
         """Whether a role assignment lets this identity work with the secrets of an RBAC vault."""
-        path = (
-            f"/subscriptions/{self.subscription_id}/resourceGroups/{vault.resource_group}"
-            f"/providers/Microsoft.KeyVault/vaults/{vault.name}/"
-        ).lower()
+        path = f"{self.path_of(vault)}/".lower()
         return any(
             one.object_id == object_id
-            and one.role_definition_id.endswith(OFFICER_ROLE)
+            and one.role_definition_id.lower().endswith(OFFICER_ROLE)
             and path.startswith(f"{one.scope.lower().rstrip('/')}/")
             for one in self.role_assignments
         )

@@ -16,10 +16,6 @@ RESOURCE_MANAGER = "https://management.core.windows.net/"
 GRAPH = "https://graph.microsoft.com/"
 
 
-class WrongTenant(Exception):
-    """The token is good, but another tenant's; the one argument is its issuer."""
-
-
 def issuer(tenant_id):
     """The issuer of a tenant's tokens."""
     return f"https://sts.windows.net/{tenant_id}/"
@@ -50,15 +46,18 @@ def issue(state, principal, audience, *, tenant_id=None, lifetime=LIFETIME):
 def check(state, request, audience):
     """The claims of the request's bearer token.
 
-    Raises ``jwt.InvalidTokenError`` for a token that is missing, made up, tampered with, expired
-    or for another service, and ``WrongTenant`` for one that only the issuer speaks against.
+    Raises ``jwt.InvalidTokenError`` for a token that is missing, made up, tampered with or expired,
+    and of that kind ``jwt.InvalidAudienceError`` for one that is for another service, and
+    ``jwt.InvalidIssuerError`` for another tenant's. The argument of these two is what was found.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise jwt.InvalidTokenError("no bearer token")
+    claims = jwt.decode(token, state.signing_key, [ALGORITHM], options={"verify_aud": False})
     # Clients write the name of a service with and without the slash.
-    audiences = [audience.rstrip("/"), audience.rstrip("/") + "/"]
-    claims = jwt.decode(token, state.signing_key, [ALGORITHM], audience=audiences)
+    found = claims.get("aud", "")
+    if found.rstrip("/") != audience.rstrip("/"):
+        raise jwt.InvalidAudienceError(found)
     if claims["iss"] != issuer(state.tenant_id):
-        raise WrongTenant(claims["iss"])
+        raise jwt.InvalidIssuerError(claims["iss"])
     return claims
