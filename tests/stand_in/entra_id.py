@@ -15,7 +15,7 @@ import time
 import jwt
 
 from . import tokens
-from .messages import Answer, find_route
+from .messages import Answer, find_route, unknown
 from .state import User
 
 HOST = "login.microsoftonline.com"
@@ -45,6 +45,10 @@ REFUSALS = {
 }
 
 
+# Ways to sign in that Entra ID knows, and the stand-in does not.
+OTHER_GRANTS = ("authorization_code", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+
+
 def refusal(code):
     """The answer of Entra ID to a sign-in that it refuses, for a code in REFUSALS."""
     status, error, text = REFUSALS[code]
@@ -55,8 +59,7 @@ def answer(state, request):
     """The answer to one request to Entra ID."""
     route, parts = find_route(ROUTES, request)
     if route is None:
-        # Not recorded.
-        return _error(404, "not_found", f"There is no {request.method} {request.path}.")
+        return _unknown(request)
     tenant = parts.pop("tenant", state.tenant_id)
     # Users sign in to "organizations" when they name no tenant.
     if tenant not in (state.tenant_id, "organizations"):
@@ -68,6 +71,10 @@ def _error(status, code, description):
     number = re.match("AADSTS([0-9]+)", description)
     numbers = [int(number[1])] if number else []
     return Answer(status, {"error": code, "error_description": description, "error_codes": numbers})
+
+
+def _unknown(what):
+    return _error(501, "not_implemented", unknown(what))
 
 
 def _discovery(state, request):
@@ -117,6 +124,8 @@ def _token(state, request):
         "refresh_token": _by_refresh_token,
         "urn:ietf:params:oauth:grant-type:device_code": _by_device_code,
     }
+    if form.get("grant_type") in OTHER_GRANTS or "client_assertion" in form:
+        return _unknown("this way to sign in")
     if form.get("grant_type") not in grants:
         message = "AADSTS70003: The app requested an unsupported grant type."
         return _error(400, "unsupported_grant_type", message)
@@ -145,6 +154,12 @@ def _by_client_secret(state, form):
         message = (
             f"AADSTS700016: Application with identifier '{client_id}' was not found in the directory "
             "'Contoso'."
+        )
+        return _error(400, "unauthorized_client", message)
+    if not principal.is_in_tenant:
+        message = (
+            f"AADSTS7000229: The client application {client_id} is missing service principal in the tenant "
+            f"{state.tenant_id}."
         )
         return _error(400, "unauthorized_client", message)
     given = form.get("client_secret")
@@ -187,7 +202,7 @@ def _device_code(state, request):
     return Answer(
         200,
         {
-            "device_code": request.form["scope"],
+            "device_code": request.form.get("scope", ""),
             "user_code": "STAND-IN",
             "verification_uri": f"https://{HOST}/device",
             "expires_in": 900,

@@ -2,8 +2,7 @@
 
 Recorded: which requests the Azure CLI 2.91.0 sends, and that /me is refused to a service principal
 with 400. The fields are those of https://learn.microsoft.com/graph/api/resources/serviceprincipal,
-.../user, .../application and .../passwordcredential. An application and its service principal are
-made together here.
+.../user, .../application and .../passwordcredential.
 """
 
 import re
@@ -11,7 +10,7 @@ import re
 import jwt
 
 from . import tokens
-from .messages import Answer, error, find_route
+from .messages import Answer, error, find_route, unknown
 from .state import ClientSecret, ServicePrincipal, User
 
 HOST = "graph.microsoft.com"
@@ -25,7 +24,7 @@ def answer(state, request):
         return error(401, "InvalidAuthenticationToken", "Access token is empty or not valid.")
     route, parts = find_route(ROUTES, request)
     if route is None:
-        return error(404, "Request_ResourceNotFound", f"Resource '{request.path}' does not exist.")
+        return error(501, "NotImplemented", unknown(request))
     return route[2](state, request, claims, **parts)
 
 
@@ -44,7 +43,13 @@ def _document(principal):
         "displayName": principal.name,
         "servicePrincipalNames": [principal.client_id],
         "servicePrincipalType": "Application",
+        "passwordCredentials": _credentials(principal, of_application=False),
     }
+
+
+def _credentials(principal, of_application):
+    found = [one for one in principal.client_secrets if one.is_of_application == of_application]
+    return [{"keyId": one.key_id, "displayName": "rbac"} for one in found]
 
 
 def _application(principal):
@@ -53,7 +58,7 @@ def _application(principal):
         "appId": principal.client_id,
         "displayName": principal.name,
         "identifierUris": [],
-        "passwordCredentials": [{"keyId": one.key_id} for one in principal.client_secrets],
+        "passwordCredentials": _credentials(principal, of_application=True),
         "keyCredentials": [],
     }
 
@@ -75,42 +80,58 @@ def _users(state, request, claims):
 
 
 def _filtered(state, request, of_users):
-    """Those who bear one of the texts that stand in quotes in the filter."""
-    wanted = re.findall("'([^']*)'", request.query.get("filter", ""))
+    """Those who bear one of the texts that stand in quotes in the filter; all without a filter."""
+    found = [one for one in state.principals if isinstance(one, User) == of_users and one.is_in_tenant]
+    return _matching(request, found, _document)
+
+
+def _matching(request, principals, document):
+    wanted = set(re.findall("'([^']*)'", request.query.get("filter", "")))
     found = [
-        _document(one)
-        for one in state.principals
-        if isinstance(one, User) == of_users and {one.client_id, one.name, one.object_id} & set(wanted)
+        document(one) for one in principals if not wanted or wanted & {one.client_id, one.name, one.object_id}
     ]
     return Answer(200, {"value": found})
+
+
+def _not_found(object_id):
+    return error(404, "Request_ResourceNotFound", f"Resource '{object_id}' does not exist.")
+
+
+def _bad_request(message="The request body is not as documented."):
+    return error(400, "Request_BadRequest", message)
+
+
+def _find(state, object_id):
+    principal = state.find_principal(object_id=object_id)
+    return principal if principal and principal.is_in_tenant else None
 
 
 def _one(state, request, claims, object_id):
-    principal = state.find_principal(object_id=object_id)
-    if principal is None:
-        message = f"Resource '{object_id}' does not exist."
-        return error(404, "Request_ResourceNotFound", message)
-    return Answer(200, _document(principal))
+    principal = _find(state, object_id)
+    return Answer(200, _document(principal)) if principal else _not_found(object_id)
 
 
 def _by_ids(state, request, claims):
-    wanted = (request.json({}) or {}).get("ids", [])
-    return Answer(200, {"value": [_document(one) for one in state.principals if one.object_id in wanted]})
+    wanted = (request.json({"ids": [str]}) or {}).get("ids") or []
+    found = [one for one in state.principals if one.object_id in wanted and one.is_in_tenant]
+    return Answer(200, {"value": [_document(one) for one in found]})
 
 
 def _applications(state, request, claims):
-    wanted = re.findall("'([^']*)'", request.query.get("filter", ""))
-    found = [
-        _application(one)
-        for one in state.principals
-        if not isinstance(one, User) and {one.client_id, one.name} & set(wanted)
-    ]
-    return Answer(200, {"value": found})
+    found = [one for one in state.principals if not isinstance(one, User)]
+    return _matching(request, found, _application)
+
+
+def _one_application(state, request, claims, object_id):
+    principal = state.find_principal(application_object_id=object_id)
+    return Answer(200, _application(principal)) if principal else _not_found(object_id)
 
 
 def _add_application(state, request, claims):
-    name = (request.json({}) or {}).get("displayName", "")
-    principal = ServicePrincipal(name, client_secrets=[])
+    name = (request.json({"displayName": str}) or {}).get("displayName")
+    if not name:
+        return _bad_request()
+    principal = ServicePrincipal(name, client_secrets=[], is_in_tenant=False)
     state.principals.append(principal)
     return Answer(201, _application(principal))
 
@@ -118,32 +139,56 @@ def _add_application(state, request, claims):
 def _delete_application(state, request, claims, object_id):
     principal = state.find_principal(application_object_id=object_id)
     if principal is None:
-        message = f"Resource '{object_id}' does not exist."
-        return error(404, "Request_ResourceNotFound", message)
+        return _not_found(object_id)
     state.principals.remove(principal)
     return Answer(204)
 
 
 def _add_service_principal(state, request, claims):
-    client_id = (request.json({}) or {}).get("appId", "")
+    client_id = (request.json({"appId": str}) or {}).get("appId")
     principal = state.find_principal(client_id=client_id)
     if principal is None:
-        message = f"The appId '{client_id}' does not reference a valid application object."
-        return error(400, "Request_BadRequest", message)
+        return _bad_request(f"The appId '{client_id}' does not reference a valid application object.")
+    principal.is_in_tenant = True
     return Answer(201, _document(principal))
 
 
+def _delete_service_principal(state, request, claims, object_id):
+    principal = _find(state, object_id)
+    if principal is None or isinstance(principal, User):
+        return _not_found(object_id)
+    principal.is_in_tenant = False
+    principal.client_secrets = [one for one in principal.client_secrets if one.is_of_application]
+    return Answer(204)
+
+
+def _find_bearer(state, object_id):
+    """Whose client secrets are meant, and whether the application or the service principal bears them."""
+    principal = state.find_principal(application_object_id=object_id)
+    return (principal, True) if principal else (_find(state, object_id), False)
+
+
 def _add_password(state, request, claims, object_id):
-    principal = state.find_principal(object_id=object_id) or state.find_principal(
-        application_object_id=object_id
-    )
+    principal, of_application = _find_bearer(state, object_id)
     if principal is None:
-        message = f"Resource '{object_id}' does not exist."
-        return error(404, "Request_ResourceNotFound", message)
-    secret = ClientSecret()
+        return _not_found(object_id)
+    secret = ClientSecret(is_of_application=of_application)
     principal.client_secrets.append(secret)
     return Answer(200, {"keyId": secret.key_id, "secretText": secret.value})
 
+
+def _remove_password(state, request, claims, object_id):
+    principal, _ = _find_bearer(state, object_id)
+    if principal is None:
+        return _not_found(object_id)
+    key_id = (request.json({"keyId": str}) or {}).get("keyId")
+    if key_id not in [one.key_id for one in principal.client_secrets]:
+        return _bad_request("No credentials found to be removed.")
+    principal.client_secrets = [one for one in principal.client_secrets if one.key_id != key_id]
+    return Answer(204)
+
+
+_BEARER = "/v1.0/(applications|servicePrincipals)/(?P<object_id>[^/]+)"
 
 # Method, path, and what it does.
 ROUTES = [
@@ -154,7 +199,10 @@ ROUTES = [
     ("POST", "/v1.0/directoryObjects/getByIds", _by_ids),
     ("GET", "/v1.0/applications", _applications),
     ("POST", "/v1.0/applications", _add_application),
+    ("GET", "/v1.0/applications/(?P<object_id>[^/]+)", _one_application),
     ("DELETE", "/v1.0/applications/(?P<object_id>[^/]+)", _delete_application),
     ("POST", "/v1.0/servicePrincipals", _add_service_principal),
-    ("POST", "/v1.0/(applications|servicePrincipals)/(?P<object_id>[^/]+)/addPassword", _add_password),
+    ("DELETE", "/v1.0/servicePrincipals/(?P<object_id>[^/]+)", _delete_service_principal),
+    ("POST", f"{_BEARER}/addPassword", _add_password),
+    ("POST", f"{_BEARER}/removePassword", _remove_password),
 ]

@@ -1,9 +1,10 @@
 """Azure Resource Manager, management.azure.com: subscriptions, resource groups, vaults, roles.
 
-Recorded: what the Azure CLI 2.91.0 asks, how it takes the answers, that a vault is an RBAC vault
-unless it is asked for otherwise, and the ConflictError for a deleted one. The fields are those of
-https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults, .../rest/api/resources and
-.../rest/api/authorization, the ScopeLocked error that people quote.
+Recorded: what the Azure CLI 2.91.0 asks, how it takes the answers, that a new vault is an RBAC vault
+unless it is asked for otherwise, and the errors VaultNameNotValid, ConflictError and MethodNotAllowed.
+The fields are those of https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults,
+.../rest/api/resources and .../rest/api/authorization; the other errors are those that people quote,
+except where a line says otherwise.
 """
 
 import re
@@ -12,11 +13,45 @@ import uuid
 import jwt
 
 from . import tokens
-from .messages import Answer, error, find_route
-from .state import DAY, OFFICER_ROLE, RoleAssignment, Vault, timestamp
+from .messages import Answer, error, find_route, unknown
+from .state import DAY, OFFICER_ROLE, RoleAssignment, User, Vault, timestamp
 
 HOST = "management.azure.com"
 VAULT_TYPE = "Microsoft.KeyVault/vaults"
+VAULT_NAME = re.compile("[a-zA-Z](?!.*--)[0-9a-zA-Z-]{1,22}[0-9a-zA-Z]")
+# Some of Azure's regions, https://learn.microsoft.com/azure/reliability/regions-list
+REGIONS = {
+    name.replace(" ", "").lower(): name
+    for name in (
+        *("East US", "East US 2", "Central US", "South Central US", "West US", "West US 2", "West US 3"),
+        *("Canada Central", "Brazil South", "North Europe", "West Europe", "UK South", "France Central"),
+        *("Germany West Central", "Switzerland North", "Sweden Central", "Norway East", "Poland Central"),
+        *("Italy North", "Spain Central", "UAE North", "South Africa North", "Central India"),
+        *("East Asia", "Southeast Asia", "Japan East", "Korea Central", "Australia East"),
+    )
+}
+GROUP = {"location": str, "tags": {str: str}}
+# What can be set of a vault and is kept as it is.
+EXTRAS = {
+    "sku": {"family": str, "name": str},
+    "enabledForDeployment": bool,
+    "enabledForDiskEncryption": bool,
+    "enabledForTemplateDeployment": bool,
+}
+VAULT = {
+    "location": str,
+    "tags": {str: str},
+    "properties": {
+        "accessPolicies": [{"objectId": str, "permissions": {"secrets": [str]}}],
+        "createMode": str,
+        "enablePurgeProtection": bool,
+        "enableRbacAuthorization": bool,
+        "networkAcls": {"defaultAction": str, "ipRules": [{"value": str}]},
+        "publicNetworkAccess": str,
+        "softDeleteRetentionInDays": int,
+        **EXTRAS,
+    },
+}
 
 
 def answer(state, request):
@@ -28,8 +63,7 @@ def answer(state, request):
         return error(401, "AuthenticationFailed", message)
     route, parts = find_route(ROUTES, request)
     if route is None:
-        message = f"No HTTP resource was found that matches {request.method} {request.path}."
-        return error(404, "InvalidResourceType", message)
+        return error(501, "NotImplemented", unknown(request))
     if parts.pop("subscription", state.subscription_id) != state.subscription_id:
         return error(404, "SubscriptionNotFound", "The subscription could not be found.")
     group = parts.get("group")
@@ -40,6 +74,15 @@ def answer(state, request):
 
 def _page(values):
     return Answer(200, {"value": list(values)})
+
+
+def _invalid_content():
+    message = "The request content was invalid and could not be deserialized."
+    return error(400, "InvalidRequestContent", message)
+
+
+def _bad_request(message):
+    return error(400, "BadRequest", message)
 
 
 # Subscriptions and tenants.
@@ -70,29 +113,87 @@ def _subscription_path(state):
     return f"/subscriptions/{state.subscription_id}"
 
 
+def _locations(state, request):
+    path = f"{_subscription_path(state)}/locations"
+    return _page(
+        {
+            "id": f"{path}/{name}",
+            "name": name,
+            "type": "Region",
+            "displayName": display_name,
+            "regionalDisplayName": display_name,
+            "metadata": {"regionType": "Physical"},
+        }
+        for name, display_name in REGIONS.items()
+    )
+
+
+def _provider(state, request):
+    """Key Vault's resource provider, which is registered, whether it was asked to be or not."""
+    return Answer(
+        200,
+        {
+            "id": f"{_subscription_path(state)}/providers/Microsoft.KeyVault",
+            "namespace": "Microsoft.KeyVault",
+            "registrationState": "Registered",
+            "resourceTypes": [
+                {
+                    "resourceType": "vaults",
+                    "locations": list(REGIONS.values()),
+                    "apiVersions": ["2026-02-01"],
+                }
+            ],
+        },
+    )
+
+
+def _location(body):
+    """The region that a body names, as Azure writes it; "" for none."""
+    return (body.get("location") or "").replace(" ", "").lower()
+
+
+def _region_refusal(body, what, of_what, code):
+    """Why something cannot be in the region that a body names, or None."""
+    if not _location(body):
+        return error(400, "LocationRequired", "The location property is required for this definition.")
+    if _location(body) in REGIONS:
+        return None
+    message = (
+        f"The provided location '{body['location']}' is not available for {what}. "
+        f"List of available regions {of_what}is '{','.join(REGIONS)}'."
+    )
+    return error(400, code, message)
+
+
 # Resource groups.
 
 
 def _group_document(state, name):
+    name, tags = state.group_details.get(name.lower(), (name, {}))
     return {
         "id": f"{_subscription_path(state)}/resourceGroups/{name}",
         "name": name,
         "type": "Microsoft.Resources/resourceGroups",
         "location": state.groups[name.lower()],
+        "tags": tags,
         "properties": {"provisioningState": "Succeeded"},
     }
 
 
 def _put_group(state, request, group):
-    body = request.json({}) or {}
-    location = str(body.get("location", "")).replace(" ", "").lower()
+    body = request.json(GROUP)
+    if body is None:
+        return _invalid_content()
+    refusal = _region_refusal(body, "resource group", "", "LocationNotAvailableForResourceGroup")
+    if refusal:
+        return refusal
+    location = _location(body)
     known = state.groups.get(group.lower())
-    if not location:
-        return error(400, "LocationRequired", "The location property is required for this definition.")
     if known and known != location:
         message = f"Invalid resource group location '{location}'. The Resource group already exists in "
         return error(409, "InvalidResourceGroupLocation", f"{message}location '{known}'.")
     state.groups[group.lower()] = location
+    state.group_details[group.lower()] = group, body.get("tags") or {}
     return Answer(200 if known else 201, _group_document(state, group))
 
 
@@ -151,18 +252,13 @@ def _list_resources(state, request):
 # Vaults.
 
 
-def _vault_path(state, vault):
-    group = f"{_subscription_path(state)}/resourceGroups/{vault.resource_group}"
-    return f"{group}/providers/{VAULT_TYPE}/{vault.name}"
-
-
 def _vault_document(state, vault):
-    return {
-        "id": _vault_path(state, vault),
+    document = {
+        "id": state.path_of(vault),
         "name": vault.name,
         "type": VAULT_TYPE,
         "location": vault.location,
-        "tags": {},
+        "tags": vault.tags,
         "properties": {
             "sku": {"family": "A", "name": "standard"},
             "tenantId": state.tenant_id,
@@ -175,8 +271,12 @@ def _vault_document(state, vault):
             "provisioningState": "Succeeded",
             "publicNetworkAccess": vault.public_network_access,
             "networkAcls": vault.network_acls,
+            **vault.extras,
         },
     }
+    if vault.is_purge_protected:
+        document["properties"]["enablePurgeProtection"] = True
+    return document
 
 
 def _find_in(state, group, name):
@@ -193,32 +293,85 @@ def _get_vault(state, request, group, name):
 
 
 def _put_vault(state, request, group, name):
-    body = request.json({}) or {}
-    properties = body.get("properties") or {}
-    vault = _find_in(state, group, name)
+    body = request.json(VAULT)
+    if body is None:
+        return _invalid_content()
+    properties = {name: value for name, value in (body.get("properties") or {}).items() if value is not None}
     deleted = state.deleted_vaults.get(name.lower())
     if deleted and properties.get("createMode") == "recover":
-        vault = state.recover_vault(deleted)
-        return Answer(200, _vault_document(state, vault))
-    if deleted:
+        return Answer(200, _vault_document(state, state.recover_vault(deleted)))
+    vault = _find_in(state, group, name)
+    refusal = _vault_refusal(state, vault, name, body) or _properties_refusal(vault, properties)
+    if refusal:
+        return refusal
+    if vault is None:
+        vault = state.vaults[name.lower()] = Vault(name, resource_group=group, location=_location(body))
+        # Until then, it was access policies; an existing vault stays as it is.
+        vault.is_rbac = request.query.get("api-version", "") >= "2026-02-01"
+    vault.tags = vault.tags if body.get("tags") is None else body["tags"]
+    vault.access_policies = properties.get("accessPolicies", vault.access_policies)
+    vault.retention_days = properties.get("softDeleteRetentionInDays", vault.retention_days)
+    vault.is_purge_protected = properties.get("enablePurgeProtection", vault.is_purge_protected)
+    vault.is_rbac = properties.get("enableRbacAuthorization", vault.is_rbac)
+    vault.public_network_access = properties.get("publicNetworkAccess", vault.public_network_access)
+    vault.network_acls = properties.get("networkAcls", vault.network_acls)
+    vault.extras |= {name: properties[name] for name in EXTRAS if name in properties}
+    return Answer(200, _vault_document(state, vault))
+
+
+def _vault_refusal(state, vault, name, body):
+    """Why there can be no vault of that name and location, or None. ``vault`` is the one that is there."""
+    if not VAULT_NAME.fullmatch(name):
+        message = (
+            f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric "
+            "characters. The name must begin with a letter, end with a letter or digit, and not contain "
+            "consecutive hyphens. Follow this link for more information: "
+            "https://go.microsoft.com/fwlink/?linkid=2147742"
+        )
+        return error(400, "VaultNameNotValid", message)
+    if name.lower() in state.deleted_vaults:
         message = (
             "A vault with the same name already exists in deleted state. You need to either recover or "
             "purge existing key vault."
         )
         return error(409, "ConflictError", message)
     if vault is None and state.find_vault(name):
-        message = f"The vault name '{name}' is already in use. Vault names are globally unique."
+        message = (
+            f"The vault name '{name}' is already in use. Vault names are globally unique so it is possible "
+            "that the name is already taken."
+        )
         return error(409, "VaultAlreadyExists", message)
-    if vault is None:
-        vault = state.vaults[name.lower()] = Vault(name, resource_group=group)
-    vault.location = str(body.get("location", vault.location)).replace(" ", "").lower()
-    vault.access_policies = properties.get("accessPolicies", vault.access_policies)
-    vault.retention_days = properties.get("softDeleteRetentionInDays") or vault.retention_days
-    # So since the API version of 2026-02-01; recorded by its effect on `az keyvault create`.
-    vault.is_rbac = properties.get("enableRbacAuthorization") is not False
-    vault.public_network_access = properties.get("publicNetworkAccess") or vault.public_network_access
-    vault.network_acls = properties.get("networkAcls") or vault.network_acls
-    return Answer(200, _vault_document(state, vault))
+    what, of_what = f"resource type '{VAULT_TYPE}'", "for the resource type "
+    refusal = _region_refusal(body, what, of_what, "LocationNotAvailableForResourceType")
+    if refusal:
+        return refusal
+    location = _location(body)
+    if vault and vault.location != location:
+        message = (
+            f"The resource '{name}' already exists in location '{vault.location}' in resource group "
+            f"'{vault.resource_group}'. A resource with the same name cannot be created in location "
+            f"'{location}'. Please select a new resource name."
+        )
+        return error(409, "InvalidResourceLocation", message)
+    return None
+
+
+def _properties_refusal(vault, properties):
+    """Why a vault cannot have these properties, or None."""
+    retention_days = properties.get("softDeleteRetentionInDays", 90)
+    if not 7 <= retention_days <= 90:
+        # The wording was not recorded.
+        return _bad_request('The property "softDeleteRetentionInDays" must be between 7 and 90.')
+    if vault and "softDeleteRetentionInDays" in properties and retention_days != vault.retention_days:
+        message = 'The property "softDeleteRetentionInDays" has been set already and it can\'t be modified.'
+        return _bad_request(message)
+    if properties.get("enablePurgeProtection") is False:
+        message = (
+            'The property "enablePurgeProtection" cannot be set to false. Enabling the purge protection for '
+            "a vault is an irreversible action."
+        )
+        return _bad_request(message)
+    return None
 
 
 def _delete_vault(state, request, group, name):
@@ -234,37 +387,27 @@ def _list_vaults(state, request, group=None):
     return _page(_vault_document(state, vault) for vault in vaults)
 
 
-def _check_name(state, request):
-    name = (request.json({}) or {}).get("name", "")
-    if not state.find_vault(name) and name.lower() not in state.deleted_vaults:
-        return Answer(200, {"nameAvailable": True})
-    message = f"The vault name '{name}' is already in use."
-    return Answer(200, {"nameAvailable": False, "reason": "AlreadyExists", "message": message})
-
-
-def _check_hsm_name(state, request):
-    # Managed HSMs have names of their own: a vault's name is free there.
-    return Answer(200, {"nameAvailable": True})
-
-
 # Deleted vaults.
 
 
 def _deleted_document(state, vault):
     purge_at = vault.deleted_at + vault.retention_days * DAY
     path = f"{_subscription_path(state)}/providers/Microsoft.KeyVault/locations/{vault.location}"
-    return {
+    document = {
         "id": f"{path}/deletedVaults/{vault.name}",
         "name": vault.name,
         "type": "Microsoft.KeyVault/deletedVaults",
         "properties": {
-            "vaultId": _vault_path(state, vault),
+            "vaultId": state.path_of(vault),
             "location": vault.location,
             "deletionDate": timestamp(vault.deleted_at),
             "scheduledPurgeDate": timestamp(purge_at),
-            "tags": {},
+            "tags": vault.tags,
         },
     }
+    if vault.is_purge_protected:
+        document["properties"]["purgeProtectionEnabled"] = True
+    return document
 
 
 def _list_deleted_vaults(state, request):
@@ -293,6 +436,8 @@ def _purge_vault(state, request, location, name):
     vault = _find_deleted(state, location, name)
     if vault is None:
         return _not_deleted(name)
+    if vault.is_purge_protected:
+        return error(405, "MethodNotAllowed", "Operation 'DeletedVaultPurge' is not allowed.")
     del state.deleted_vaults[name.lower()]
     return _accepted(state)
 
@@ -317,13 +462,15 @@ def _role_definition(state, scope):
 
 
 def _list_role_definitions(state, request, scope):
-    wanted = request.query.get("filter", "")
+    wanted = re.search("roleName eq '([^']*)'", request.query.get("filter", ""), re.IGNORECASE)
     definition = _role_definition(state, scope)
-    fits = "roleName eq" not in wanted or f"'{definition['properties']['roleName']}'" in wanted
-    return _page([definition] if fits else [])
+    if wanted and wanted[1].lower() != definition["properties"]["roleName"].lower():
+        return error(501, "NotImplemented", unknown(f"the role {wanted[1]}"))
+    return _page([definition])
 
 
 def _assignment_document(state, assignment):
+    principal = state.find_principal(object_id=assignment.object_id)
     return {
         "id": f"{assignment.scope}/providers/Microsoft.Authorization/roleAssignments/{assignment.name}",
         "name": assignment.name,
@@ -332,17 +479,28 @@ def _assignment_document(state, assignment):
             "scope": assignment.scope,
             "roleDefinitionId": assignment.role_definition_id,
             "principalId": assignment.object_id,
-            "principalType": "ServicePrincipal",
+            "principalType": "User" if isinstance(principal, User) else "ServicePrincipal",
         },
     }
 
 
 def _put_role_assignment(state, request, scope, name):
-    properties = (request.json({}) or {}).get("properties") or {}
-    assignment = RoleAssignment(
-        name, scope, properties.get("roleDefinitionId", ""), properties.get("principalId", "")
-    )
-    state.role_assignments.append(assignment)
+    body = request.json({"properties": {"roleDefinitionId": str, "principalId": str}})
+    properties = (body or {}).get("properties") or {}
+    role, object_id = properties.get("roleDefinitionId"), properties.get("principalId")
+    if not role or not object_id:
+        return _invalid_content()
+    if not role.lower().endswith(OFFICER_ROLE):
+        return error(501, "NotImplemented", unknown(f"the role {role.rpartition('/')[2]}"))
+    for one in state.role_assignments:
+        if (one.scope.lower(), one.object_id) == (scope.lower(), object_id) and one.name != name:
+            existing = one.name.replace("-", "")
+            message = (
+                f"The role assignment already exists. The ID of the existing role assignment is {existing}."
+            )
+            return error(409, "RoleAssignmentExists", message)
+    assignment = RoleAssignment(name, scope, role, object_id)
+    state.role_assignments = [one for one in state.role_assignments if one.name != name] + [assignment]
     return Answer(201, _assignment_document(state, assignment))
 
 
@@ -379,6 +537,8 @@ def _list_all_locks(state, request):
 
 
 def _delete_lock(state, request, group, name):
+    if name not in state.locks.get(group.lower(), []):
+        return Answer(204)
     state.locks[group.lower()].remove(name)
     return Answer(200)
 
@@ -395,6 +555,9 @@ ROUTES = [
     ("GET", "/subscriptions", _subscriptions),
     ("GET", _SUBSCRIPTION, _subscription),
     ("GET", "/tenants", _tenants),
+    ("GET", f"{_SUBSCRIPTION}/locations", _locations),
+    ("GET", _KEY_VAULT, _provider),
+    ("POST", f"{_KEY_VAULT}/register", _provider),
     ("PUT", _GROUP, _put_group),
     ("HEAD", _GROUP, _group_exists),
     ("GET", _GROUP, _get_group),
@@ -407,8 +570,6 @@ ROUTES = [
     ("DELETE", _VAULT, _delete_vault),
     ("GET", f"{_KEY_VAULT}/vaults", _list_vaults),
     ("GET", f"{_GROUP}/providers/Microsoft.KeyVault/vaults", _list_vaults),
-    ("POST", f"{_KEY_VAULT}/checkNameAvailability", _check_name),
-    ("POST", f"{_KEY_VAULT}/checkMhsmNameAvailability", _check_hsm_name),
     ("GET", f"{_KEY_VAULT}/deletedVaults", _list_deleted_vaults),
     ("GET", f"{_KEY_VAULT}/(managedHSMs|deletedManagedHSMs)", _list_hsms),
     ("GET", _DELETED, _get_deleted_vault),
