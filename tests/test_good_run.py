@@ -5,8 +5,6 @@ import math
 import pexpect
 import pytest
 
-pytestmark = pytest.mark.every_python
-
 
 def tutorial(name, value, vault="kv-quickstart"):
     """What the 2020 quickstart's script prints."""
@@ -78,9 +76,11 @@ def test_last_done_waits_until_the_deletion_is_through(sample, stand_in):
     assert terminal.wait() == 0
 
 
+@pytest.mark.every_python
 def test_one_run_sends_eight_requests_on_two_connections(sample, stand_in):
-    sample.run()
+    ended = sample.run()
 
+    assert (ended.stdout, ended.stderr) == (tutorial("my-secret", "hunter2"), "")
     tenant = stand_in.state.tenant_id
     assert [str(exchange) for exchange in stand_in.log] == [
         "GET /secrets/my-secret/versions 401",
