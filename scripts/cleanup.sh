@@ -1,96 +1,104 @@
 #!/usr/bin/env bash
-# Deletes the resource group of the tutorial, after naming what is in it and asking, and tells which
-# names its deleted vaults keep.
+# usage: scripts/cleanup.sh [--yes] [--purge]
+#
+# Deletes the resource group RESOURCE_GROUP, by default KeyVault-PythonQS-rg,
+# and everything in it, with the Azure CLI. A deleted vault stays recoverable
+# for some days, and its name stays reserved.
+#
+# --yes      do not ask
+# --purge    also purge the vaults of the group that the question names, so that
+#            their names are free and their secrets are gone for good; with
+#            --yes, only the vault KEY_VAULT_NAME
+
 [ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"
 set -euo pipefail
-# shellcheck source=scripts/common.sh
-. "$(dirname "$(readlink -f "$0" 2>/dev/null || printf '%s' "$0")")/common.sh"
-trap 'say "" "Stopped. Nothing was deleted."; exit 130' INT
+# shellcheck source=scripts/az.sh
+. "$(dirname "$0")/az.sh"
 
-help='usage: scripts/cleanup.sh [--yes] [--purge]
-
-Deletes the resource group RESOURCE_GROUP, or KeyVault-PythonQS-rg if that is
-not set, and everything in it, with the Azure CLI.
-
---yes     do not ask
---purge   also purge the vault KEY_VAULT_NAME, if it was in that group: its
-          name is free then, and its secrets are gone for good'
-yes=false
-purge=false
+command=$(printf '%q ' "$0" "$@")
+yes=false purge=false
 for argument in "$@"; do
   case $argument in
   --yes | -y) yes=true ;;
   --purge) purge=true ;;
-  --help | -h) printf '%s\n' "$help" && exit ;;
-  *) unknown_argument "$argument" ;;
+  --help | -h) show_help && exit ;;
+  *) wrong_usage "Unknown argument: $argument" ;;
   esac
 done
-
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}
-vault=${KEY_VAULT_NAME-}
-check_resource_group "$group"
-if $purge && [ -n "$vault" ]; then check_vault_name "$vault"; fi
-find_account
 
-if [ "$(ask_az group exists --name="$group")" = true ]; then
-  say "In the resource group $group:"
-  ask_az resource list --resource-group="$group" --query '[].[name, type]' --output tsv |
-    awk -F '\t' '{ printf "  %-26s %s\n", $1, $2 }' >&2
-  if ! $yes; then
-    [ -t 0 ] || fail 'Nothing was deleted, as there is no terminal to ask on. To delete without being asked:' "$again --yes"
-    printf 'Delete %s and everything in it? (y/n): ' "$group" >&2
-    read -r answer || answer=''
-    case $(lower "$answer") in
-    y | yes) ;;
-    *) fail 'Nothing was deleted.' ;;
-    esac
-  fi
-  trap 'say "" "Stopped. Azure may go on deleting the resource group. To see what is left, run this again:" "$again"; exit 130' INT
-  say "Deleting the resource group $group ..."
-  if ! try_az group delete --name="$group" --yes; then
-    show_az_words
-    if grep -q ScopeLocked "$az_words"; then
-      say 'A lock keeps it from being deleted. To remove the lock:'
-      ask_az lock list --resource-group="$group" --query '[].name' --output tsv |
-        sed "s/.*/az lock delete --resource-group='$group' --name='&'/" >&2
-      fail 'Then run this again:' "$again"
-    fi
-    explain_az_words
-    exit 1
-  fi
-  say "Resource group $group: deleted."
+trap 'say "" "Stopped. Nothing was deleted."; exit 130' INT
+
+# The deleted vaults of the group, a line each: the name, and until when it stays reserved.
+list_deleted() {
+  az keyvault list-deleted --resource-type vault \
+    --query '[].[name, properties.vaultId, properties.scheduledPurgeDate]' |
+    awk -F '\t' -v group="$group" '
+      split($2, path, "/") && tolower(path[5]) == tolower(group) { print $1 "\t" substr($3, 1, 10) }'
+}
+
+# What there is to delete.
+subscription=$(az account show --query '[name, id]')
+say "Subscription: ${subscription/$'\n'/, }"
+group_exists=$(az group exists --name="$group")
+vaults=''
+if [ "$group_exists" = true ]; then
+  resources=$(az resource list --resource-group="$group" --query '[].[name, type]')
+  vaults=$(az keyvault list --resource-group="$group" --resource-type vault --query '[].name')
+  say "In the resource group $group:" "${resources:-nothing}"
 else
   say "There is no resource group $group."
 fi
 
-say 'Looking for deleted vaults ...'
-if ! deleted=$(try_az keyvault list-deleted --resource-type vault --output tsv \
-  --query '[].[name, properties.vaultId, properties.scheduledPurgeDate]'); then
-  show_az_words
-  fail 'The deleted vaults cannot be listed, so a vault of this group may keep its name. To list them later:' \
-    'az keyvault list-deleted --resource-type vault'
-fi
-purged=false
-status=0
-while IFS=$'\t' read -r name path until; do
-  if [ "$(lower "$(printf '%s' "$path" | cut -d / -f 5)")" != "$(lower "$group")" ]; then
-    continue
+# What there is to purge. With --yes, nobody has seen the names, so it is what KEY_VAULT_NAME says.
+to_purge=''
+if $purge; then
+  deleted=$(list_deleted)
+  if ! $yes; then to_purge=$vaults; fi
+  all_vaults=$(cut -f 1 <<<"$vaults"$'\n'"$deleted")
+  if [ -n "${KEY_VAULT_NAME-}" ] && contains "$all_vaults" "$KEY_VAULT_NAME"; then
+    contains "$to_purge" "$KEY_VAULT_NAME" || to_purge+=${to_purge:+$'\n'}$KEY_VAULT_NAME
   fi
-  if $purge && [ "$(lower "$name")" = "$(lower "$vault")" ]; then
-    purged=true
+  if [ -n "$to_purge" ]; then
+    say 'To be purged, with all their secrets, for good:' "$to_purge"
+  else
+    say "There is nothing to purge: KEY_VAULT_NAME does not name a vault of $group."
+  fi
+fi
+
+if ! $yes && [ "$group_exists$to_purge" != false ]; then
+  if [ ! -t 0 ]; then
+    say 'Nothing was deleted, because there is no terminal to ask on. To delete without being asked:' \
+      "$command--yes"
+    exit 1
+  fi
+  printf 'Delete all of this? (y/n): ' >&2
+  read -r answer || answer=''
+  case $answer in
+  [Yy] | [Yy][Ee][Ss]) ;;
+  *) say 'Nothing was deleted.' && exit 1 ;;
+  esac
+fi
+
+trap 'say "" "Stopped. Azure may still be deleting. To see what is left:" "$command"; exit 130' INT
+if [ "$group_exists" = true ]; then
+  say "Deleting the resource group $group ..."
+  az group delete --name="$group" --yes --output none
+  say "Deleted the resource group $group."
+fi
+
+deleted=$(list_deleted)
+status=0
+while IFS=$'\t' read -r name date; do
+  if [ -z "$name" ]; then continue; fi
+  if contains "$to_purge" "$name"; then
     say "Purging the vault $name ..."
-    if try_az keyvault purge --name "$name"; then
-      say "Vault $name: purged."
+    if az keyvault purge --name="$name" --output none; then
+      say "Purged the vault $name."
       continue
     fi
-    show_az_words
-    say "The vault $name was not purged."
     status=1
   fi
-  say "The vault name $name stays taken until ${until%%T*}. To purge the vault and free the name now:" \
-    "az keyvault purge --name $name"
+  say "The vault name $name stays reserved until $date."
 done <<<"$deleted"
-if $purge && ! $purged; then
-  say "No deleted vault ${vault:-(KEY_VAULT_NAME is not set)} of $group was found to purge."
-fi
 exit $status

@@ -1,167 +1,127 @@
 #!/usr/bin/env bash
-# Creates the resource group, the vault, and the permission that the sample needs, whatever of them
-# is missing. Standard output is made for eval; all else goes to standard error.
+# usage: eval "$(scripts/provision.sh [--rbac] [--object-id ID])"
+#
+# Creates a resource group and a vault with the Azure CLI, grants permission to
+# use the secrets in the vault, and sets KEY_VAULT_NAME. Existing resources are
+# reused, and no permission is taken away, so rerunning is safe.
+#
+# --rbac            create a vault that uses roles (Azure RBAC); without it, a
+#                   new vault uses access policies, as in the tutorial
+# --object-id ID    create nothing; grant the permission to the user, service
+#                   principal, or managed identity with this object ID
+#
+# KEY_VAULT_NAME    the vault; if it is not set, a new name is generated
+# RESOURCE_GROUP    where to create the vault; by default, KeyVault-PythonQS-rg
+# LOCATION          the region; by default, the resource group's, or eastus
+# AZURE_CLIENT_ID   the service principal that gets the permission; if it is not
+#                   set, whoever is signed in to the Azure CLI gets it
+
 [ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"
 set -euo pipefail
-# shellcheck source=scripts/common.sh
-. "$(dirname "$(readlink -f "$0" 2>/dev/null || printf '%s' "$0")")/common.sh"
-stop_on_ctrl_c
+# shellcheck source=scripts/az.sh
+. "$(dirname "$0")/az.sh"
 
-help=$(
-  cat <<'TEXT'
-usage: eval "$(scripts/provision.sh [--rbac])"
-
-Creates what the sample needs, with the Azure CLI: a resource group, a vault,
-and the permission to use its secrets. What exists is used. The output is one
-line, which sets KEY_VAULT_NAME.
-
---rbac            create a vault that uses roles (Azure RBAC); by default, it
-                  uses access policies, as in the tutorial, unless a policy of
-                  your organization forbids them
-
-KEY_VAULT_NAME    the vault; if it is not set, a new name is made up
-RESOURCE_GROUP    the resource group; KeyVault-PythonQS-rg if it is not set
-LOCATION          where the vault is created; if it is not set, where its
-                  resource group is, and eastus for a new resource group
-AZURE_CLIENT_ID   the service principal that gets the permission; if it is
-                  not set, whoever is signed in to the Azure CLI
-TEXT
-)
-uses_roles=false
-for argument in "$@"; do
-  case $argument in
-  --rbac) uses_roles=true ;;
-  --help | -h)
-    # Standard output may go to eval.
-    if [ -t 1 ]; then printf '%s\n' "$help"; else say "$help"; fi
-    exit
+command=$(printf ' %q' "$0" "$@")
+command="eval \"\$(${command# })\""
+rbac=false only_grant=false
+while [ $# -gt 0 ]; do
+  case $1 in
+  --rbac) rbac=true ;;
+  --object-id)
+    [ -n "${2-}" ] || wrong_usage '--object-id needs an ID.'
+    only_grant=true object_id=$2
+    : "${KEY_VAULT_NAME:?is not set}"
+    shift
     ;;
-  *) unknown_argument "$argument" ;;
+  --help | -h) show_help >&2 && exit ;; # On standard output, eval would run it.
+  *) wrong_usage "Unknown argument: $1" ;;
   esac
+  shift
 done
-again="eval \"\$($again)\""
+if [ -t 1 ]; then
+  wrong_usage 'Run it with eval, so that it can set KEY_VAULT_NAME:' "$command"
+fi
 
 vault=${KEY_VAULT_NAME:-kv-quickstart-$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')}
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}
-location=${LOCATION-}
-check_vault_name "$vault"
-check_resource_group "$group"
-[[ $location =~ ^[A-Za-z0-9\ ]*$ ]] ||
-  fail 'LOCATION is not the name of a region. For example:' 'export LOCATION=westeurope'
-[[ ${AZURE_CLIENT_ID-} =~ ^([0-9A-Fa-f-]{36})?$ ]] ||
-  fail 'AZURE_CLIENT_ID is not the ID of an application. To work without a service principal:' \
-    'unset AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID'
-find_account
-
-# The object ID of whoever gets the permission. A token names whoever is signed in, so that Microsoft
-# Graph need not be asked.
-for_self=true
-case ${AZURE_CLIENT_ID-} in '' | "$user_name") ;; *) for_self=false ;; esac
-if $for_self; then
-  object_id=$(ask_az account get-access-token --query accessToken --output tsv | cut -d . -f 2 |
-    tr -- '-_' '+/' | sed 's/$/==/' | { base64 -d 2>/dev/null || true; } |
-    sed -n 's/.*"oid": *"\([0-9a-f-]*\)".*/\1/p')
-else
-  object_id=$(ask_az ad sp show --id "$AZURE_CLIENT_ID" --query id --output tsv)
-fi
-[ -n "$object_id" ] || fail 'The object ID of whoever is signed in is not known. Sign in again:' 'az login'
-principal_type=ServicePrincipal
-if $for_self && [ "$user_type" = user ]; then principal_type=User; fi
-
-# The name must be free, or that of a vault in the resource group.
-vault_group=$(ask_az keyvault list --resource-type vault --query '[].[name, resourceGroup]' --output tsv |
-  named "$vault" | cut -f 2)
-if [ -n "$vault_group" ] && [ "$(lower "$vault_group")" != "$(lower "$group")" ]; then
-  fail "The vault $vault is in another resource group, $vault_group." \
-    'Choose a different name, or use that resource group:' "export RESOURCE_GROUP='$vault_group'"
-fi
-if [ -z "$vault_group" ]; then
-  # If you are not allowed to list deleted vaults, creating the vault shows whether there is one.
-  deleted=$(try_az keyvault list-deleted --resource-type vault --output tsv \
-    --query '[].[name, properties.vaultId, properties.location]' | named "$vault") || deleted=''
-  if [ -n "$deleted" ]; then
-    old_group=$(printf '%s' "$deleted" | cut -f 2 | cut -d / -f 5)
-    say "The name $vault belongs to a deleted vault that is not purged. Choose a different name." \
-      'To recover that vault with all its secrets:'
-    if [ "$(ask_az group exists --name="$old_group")" != true ]; then
-      say "az group create --name '$old_group' --location $(printf '%s' "$deleted" | cut -f 3)"
-    fi
-    fail "az keyvault recover --name $vault" 'To purge it for good:' "az keyvault purge --name $vault"
-  fi
-fi
-
-if [ "$(ask_az group exists --name="$group")" = true ]; then
-  say "Resource group $group: exists."
-else
-  ask_az group create --name="$group" --location "${location:-eastus}" --output none
-  say "Resource group $group: created in ${location:-eastus}."
-fi
-
-# create_vault OPTION ...: the vault, with the options that both models of permission share. Whoever
-# creates it for someone else keeps all permissions in it, as az does it.
-create_vault() {
-  local options=(--name "$vault" --resource-group="$group" --retention-days 7 --output none)
-  [ -z "$location" ] || options+=(--location "$location")
-  try_az keyvault create "${options[@]}" "$@"
+stopped() {
+  say '' 'Stopped. To continue with the same vault:' "export KEY_VAULT_NAME=$vault" "$command"
+  exit 130
 }
-if [ -n "$vault_group" ]; then
-  say "Vault $vault: exists."
+trap stopped INT
+
+# The object ID of whoever gets the permission.
+principal_type=ServicePrincipal
+if $only_grant; then
+  principal_type=''
+elif [ -n "${AZURE_CLIENT_ID-}" ]; then
+  object_id=$(az ad sp show --id="$AZURE_CLIENT_ID" --query id)
 else
-  say "Creating the vault $vault ..."
-  own_permissions=()
-  if $for_self; then own_permissions=(--no-self-perms); fi
-  if ! $uses_roles && ! create_vault --enable-rbac-authorization false ${own_permissions[@]+"${own_permissions[@]}"}; then
-    show_az_words
-    if ! grep -q RequestDisallowedByPolicy "$az_words"; then
-      explain_az_words
-      exit 1
-    fi
-    say 'A policy of your organization forbids this. Trying a vault that uses roles ...'
-    uses_roles=true
+  # Whoever is signed in is named in their token, even if they may not look themselves up.
+  token=$(az account get-access-token --query accessToken)
+  claims=$(cut -d . -f 2 <<<"$token" | tr -- '-_' '+/' | sed 's/$/==/' | base64 --decode 2>/dev/null || true)
+  object_id=$(sed -n 's/.*"oid": *"\([^"]*\)".*/\1/p' <<<"$claims")
+  user_type=$(az account show --query user.type)
+  if [ "$user_type" = user ]; then principal_type=User; fi
+fi
+
+# A vault is used wherever in the subscription it is.
+vaults=$(az keyvault list --resource-type vault --query '[].name')
+if $only_grant || contains "$vaults" "$vault"; then
+  say "Using the vault $vault."
+else
+  group_exists=$(az group exists --name="$group")
+  if [ "$group_exists" = false ]; then
+    say "Creating the resource group $group ..."
+    az group create --name="$group" --location="${LOCATION:-eastus}" --output none
   fi
-  if $uses_roles && ! create_vault --enable-rbac-authorization true; then
-    show_az_words
-    explain_az_words
+
+  say "Creating the vault $vault in $group ..."
+  # Whoever creates a vault for a service principal gets all permissions in it, too. Whoever creates
+  # it for themselves gets those of the tutorial, below.
+  own_vault=true
+  if [ -n "${AZURE_CLIENT_ID-}" ]; then own_vault=false; fi
+  if ! az keyvault create --name="$vault" --resource-group="$group" ${LOCATION:+"--location=$LOCATION"} \
+    --enable-rbac-authorization "$rbac" --no-self-perms "$own_vault" --retention-days 7 --output none; then
+    deleted=$(az keyvault list-deleted --resource-type vault --query '[].name')
+    if contains "$deleted" "$vault"; then
+      say 'Choose a different name. Or, to recover the deleted vault with its secrets:' \
+        "az keyvault recover --name $vault" 'Or, to purge it, with its secrets, for good:' \
+        "az keyvault purge --name $vault"
+    fi
     exit 1
   fi
-  say "Vault $vault: created."
 fi
 
-vault_facts=$(ask_az keyvault show --name "$vault" --resource-group="$group" --output tsv \
-  --query '[id, properties.enableRbacAuthorization]')
-vault_id=${vault_facts%%$'\n'*}
-if [ "$(lower "${vault_facts##*$'\n'}")" = true ]; then
-  roles=$(ask_az role assignment list --assignee-object-id "$object_id" --scope "$vault_id" --include-inherited \
-    --fill-role-definition-name true --fill-principal-name false --query '[].roleDefinitionName' --output tsv)
-  case $'\n'$roles$'\n' in
-  *$'\nKey Vault Secrets Officer\n'* | *$'\nKey Vault Administrator\n'*)
-    say "Role for $object_id: exists."
-    ;;
-  *)
-    ask_az role assignment create --role 'Key Vault Secrets Officer' --assignee-object-id "$object_id" \
-      --assignee-principal-type "$principal_type" --scope "$vault_id" --output none
-    say "Role for $object_id: Key Vault Secrets Officer. It takes a few minutes to take effect."
-    ;;
-  esac
-else
-  granted=$(ask_az keyvault show --name "$vault" --resource-group="$group" --output tsv \
-    --query "properties.accessPolicies[?objectId=='$object_id'].permissions.secrets[]" | tr 'A-Z\n' 'a-z ')
-  missing=()
-  for permission in delete get list set; do
-    case " $granted " in
-    *" $permission "* | *' all '*) ;;
-    *) missing+=("$permission") ;;
-    esac
-  done
-  if [ ${#missing[@]} -eq 0 ]; then
-    say "Access policy for $object_id: exists."
+uses_roles=$(az keyvault show --name="$vault" --query properties.enableRbacAuthorization)
+if contains "$uses_roles" true; then
+  vault_id=$(az keyvault show --name="$vault" --query id)
+  roles=$(az role assignment list --assignee-object-id="$object_id" --scope="$vault_id" --include-inherited \
+    --fill-principal-name false --query '[].roleDefinitionName')
+  if contains "$roles" 'Key Vault Secrets Officer' || contains "$roles" 'Key Vault Administrator'; then
+    say "$object_id already has a role for secrets."
   else
-    # set-policy replaces what is granted, so that it must be named again. $granted is a list of words.
+    az role assignment create --role='Key Vault Secrets Officer' --assignee-object-id="$object_id" \
+      ${principal_type:+"--assignee-principal-type=$principal_type"} --scope="$vault_id" --output none
+    say "Assigned to $object_id: Key Vault Secrets Officer." 'It can take some minutes to take effect.'
+  fi
+else
+  if $rbac; then say '--rbac changes nothing: this vault uses access policies.'; fi
+  granted=$(az keyvault show --name="$vault" \
+    --query "properties.accessPolicies[?objectId=='$object_id'].permissions.secrets[]")
+  missing=''
+  for permission in delete get list set; do
+    contains "$granted" "$permission" || contains "$granted" all || missing+=" $permission"
+  done
+  if [ -z "$missing" ]; then
+    say "$object_id already has the permissions."
+  else
+    # set-policy replaces what is granted, so it is named again. These are lists of words.
     # shellcheck disable=SC2086
-    ask_az keyvault set-policy --name "$vault" --resource-group="$group" --object-id "$object_id" \
-      --secret-permissions $granted "${missing[@]}" --output none
-    say "Access policy for $object_id: ${missing[*]} on secrets."
+    az keyvault set-policy --name="$vault" --object-id="$object_id" \
+      --secret-permissions $granted $missing --output none
+    say "Granted to $object_id:$missing." 'It can take some minutes to take effect.'
   fi
 fi
 
-printf "export KEY_VAULT_NAME='%s'\n" "$vault"
+printf 'export KEY_VAULT_NAME=%q\n' "$vault"

@@ -1,210 +1,150 @@
-"""scripts/cleanup.sh with the real Azure CLI: what was provisioned goes away."""
-
-import shlex
+"""scripts/cleanup.sh with the real Azure CLI: what was provisioned goes away, and nothing else does."""
 
 import pexpect
 import pytest
-from conftest import ROOT, windows_az
 from stand_in.messages import error
+from test_provision import SETTINGS, on_terminal, windows_az
 
 GROUP = "KeyVault-PythonQS-rg"
-# As bash quotes it.
-SCRIPT = str(ROOT / "scripts/cleanup.sh").replace(" ", "\\ ")
-PURGE = "az keyvault purge --name kv-tutorial"
+DELETED = f"Deleted the resource group {GROUP}.\n"
+RESERVED = "The vault name kv-tutorial stays reserved until 20"
 
 
 @pytest.fixture
 def provisioned(cloud):
-    """A cloud with the vault kv-tutorial in the tutorial's resource group."""
-    cloud.state.add_vault("kv-tutorial").retention_days = 7
-    cloud.environment["KEY_VAULT_NAME"] = "kv-tutorial"
+    """A cloud with the vaults kv-tutorial and kv-other in the tutorial's resource group."""
+    cloud.state.add_vault("kv-other")
+    cloud.state.add_vault("kv-tutorial")
+    cloud.environment["KEY_VAULT_NAME"] = "KV-Tutorial"
     return cloud
 
 
-def cloud_of(provisioned):
-    return f"Subscription: The stand-in's subscription ({provisioned.state.subscription_id})"
+def answer(cloud, line, answer):
+    """What a line shows on a terminal before its question is answered, and after, and its exit status."""
+    terminal = on_terminal(cloud, line)
+    terminal.expect_exact("Delete all of this? (y/n): ")
+    before = terminal.before.replace("\r\n", "\n")
+    if answer:
+        terminal.sendline(answer)
+    else:
+        terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    return before, terminal.before.replace("\r\n", "\n"), terminal.wait()
 
 
-def test_deletes_the_group_after_listing_what_is_in_it(provisioned):
+def test_names_what_it_deletes_and_until_when_the_names_stay_reserved(provisioned):
     ended = provisioned.run("cleanup.sh", "--yes")
 
     assert (ended.stdout, ended.returncode) == ("", 0)
-    listed, deleted = (
-        ended.stderr.index(text)
-        for text in ("  kv-tutorial                Microsoft.KeyVault/vaults\n", f"{GROUP}: deleted.")
-    )
-    assert listed < deleted
+    listed, _, deleted = ended.stderr.partition(f"Deleting the resource group {GROUP} ...\n")
+    assert f"Subscription: The stand-in's subscription, {provisioned.state.subscription_id}\n" in listed
+    assert f"In the resource group {GROUP}:\nkv-other\tMicrosoft.KeyVault/vaults\n" in listed
+    assert deleted.startswith(DELETED)
+    assert RESERVED in deleted
     assert provisioned.state.groups == {}
-    assert list(provisioned.state.deleted_vaults) == ["kv-tutorial"]
+    assert set(provisioned.state.deleted_vaults) == {"kv-tutorial", "kv-other"}
 
 
-def test_name_stays_taken_and_the_command_that_it_gives_frees_it(provisioned):
-    ended = provisioned.run("cleanup.sh", "--yes")
-
-    assert "kv-tutorial stays taken until 20" in ended.stderr
-    assert ended.stderr.splitlines()[-1] == PURGE
-    assert provisioned.type(PURGE).returncode == 0
-    assert provisioned.state.deleted_vaults == {}
-
-
-def test_purge_frees_the_name_at_once(provisioned):
-    ended = provisioned.run("cleanup.sh", "--purge", "--yes")
-
-    assert ended.returncode == 0
-    assert "Vault kv-tutorial: purged." in ended.stderr
-    assert PURGE not in ended.stderr
-    assert provisioned.state.deleted_vaults == {}
-
-
-def test_purge_finishes_what_an_earlier_run_left(provisioned):
-    provisioned.run("cleanup.sh", "--yes")
-    ended = provisioned.run("cleanup.sh", "--purge")
-
-    assert ended.returncode == 0
-    assert f"There is no resource group {GROUP}." in ended.stderr
-    assert provisioned.state.deleted_vaults == {}
-
-
-def test_purge_leaves_other_vaults_alone(provisioned):
-    other = provisioned.state.add_vault("kv-other")
+def test_with_yes_only_the_vault_that_is_named_is_purged_even_later(provisioned):
     elsewhere = provisioned.state.add_vault("kv-elsewhere", resource_group="elsewhere-rg")
     provisioned.state.delete_vault(elsewhere)
-    provisioned.run("cleanup.sh", "--yes", "--purge")
-    ended = provisioned.run("cleanup.sh", "--yes", "--purge", KEY_VAULT_NAME="kv-elsewhere")
+    provisioned.run("cleanup.sh", "--yes")
+    not_its_own = provisioned.run("cleanup.sh", "--yes", "--purge", KEY_VAULT_NAME="kv-elsewhere")
+    nothing = f"There is nothing to purge: KEY_VAULT_NAME does not name a vault of {GROUP}.\n"
+    assert nothing in not_its_own.stderr
+    assert len(provisioned.state.deleted_vaults) == 3
+    ended = provisioned.run("cleanup.sh", "--yes", "--purge")
 
     assert ended.returncode == 0
-    assert "No deleted vault kv-elsewhere of" in ended.stderr
-    assert provisioned.state.deleted_vaults == {"kv-other": other, "kv-elsewhere": elsewhere}
+    assert f"There is no resource group {GROUP}.\n" in ended.stderr
+    assert "Purged the vault kv-tutorial.\n" in ended.stderr
+    assert "The vault name kv-other stays reserved until 20" in ended.stderr
+    assert set(provisioned.state.deleted_vaults) == {"kv-other", "kv-elsewhere"}
 
 
-@pytest.mark.parametrize("name", ["", "kv-unknown"])
-def test_nothing_there_is_said_and_is_no_error(cloud, name):
-    ended = cloud.run("cleanup.sh", "--yes", "--purge", KEY_VAULT_NAME=name)
+def test_question_names_what_is_purged(provisioned):
+    before, after, status = answer(provisioned, "scripts/cleanup.sh --purge", "y")
 
-    assert ended.returncode == 0
-    assert f"There is no resource group {GROUP}." in ended.stderr
-    assert "No deleted vault" in ended.stderr
-
-
-def test_other_group(provisioned):
-    provisioned.state.add_vault("kv-other", resource_group="other-rg")
-    provisioned.run("cleanup.sh", "--yes", RESOURCE_GROUP="other-rg")
-
-    assert list(provisioned.state.vaults) == ["kv-tutorial"]
+    assert before.endswith("To be purged, with all their secrets, for good:\nkv-other\nkv-tutorial\n")
+    assert DELETED in after
+    assert "Purged the vault kv-other.\n" in after
+    assert status == 0
+    assert provisioned.state.deleted_vaults == {}
 
 
-@pytest.mark.parametrize("answer", ["y", "n"])
-def test_it_asks_on_a_terminal(provisioned, answer):
-    terminal = pexpect.spawn(
-        shlex.quote(str(ROOT / "scripts/cleanup.sh")),
-        env=provisioned.environment,
-        encoding="utf-8",
-        timeout=60,
+@pytest.mark.parametrize(("typed", "status"), [("n", 1), (None, 130)])
+def test_nothing_is_deleted_without_a_yes(provisioned, typed, status):
+    assert answer(provisioned, "scripts/cleanup.sh --purge", typed)[1:] == (
+        "^C\nStopped. Nothing was deleted.\n" if typed is None else "n\nNothing was deleted.\n",
+        status,
     )
-    terminal.expect_exact("(y/n): ")
-    assert "kv-tutorial" in terminal.before
-    assert cloud_of(provisioned) in terminal.before
-    terminal.sendline(answer)
-    terminal.expect(pexpect.EOF)
-
-    assert (terminal.wait() == 0) == (answer == "y")
-    assert (provisioned.state.groups == {}) == (answer == "y")
-    assert ("Nothing was deleted." in terminal.before) == (answer == "n")
-    assert "--yes" not in terminal.before
-
-
-def test_ctrl_c_at_the_question_deletes_nothing(provisioned):
-    terminal = pexpect.spawn(
-        str(ROOT / "scripts/cleanup.sh"),
-        ["--purge"],
-        env=provisioned.environment,
-        encoding="utf-8",
-        timeout=60,
-    )
-    terminal.expect_exact("(y/n): ")
-    terminal.sendintr()
-    terminal.expect_exact("Nothing was deleted.")
-    terminal.expect(pexpect.EOF)
-
-    assert terminal.wait() == 130
-    assert list(provisioned.state.vaults) == ["kv-tutorial"]
-
-
-def test_what_it_prints_keeps_its_options(provisioned):
-    ended = provisioned.run("cleanup.sh", "--purge")
-
-    assert ended.stderr.splitlines()[-1] == f"{SCRIPT} --purge --yes"
-
-
-def test_carriage_returns_of_az_on_windows_do_no_harm(provisioned, tmp_path):
-    windows_az(provisioned, tmp_path)
-    ended = provisioned.run("cleanup.sh", "--yes", "--purge")
-
-    assert ended.returncode == 0
-    assert (provisioned.state.groups, provisioned.state.deleted_vaults) == ({}, {})
-
-
-def test_lock_is_named_and_the_command_that_it_gives_removes_it(provisioned):
-    provisioned.state.locks[GROUP.lower()] = ["keep-me"]
-    ended = provisioned.run("cleanup.sh", "--yes", "--purge")
-
-    assert ended.returncode == 1
-    assert "Please remove the lock and try again." in ended.stderr
-    (command,) = [line for line in ended.stderr.splitlines() if line.startswith("az lock delete ")]
-    assert command == f"az lock delete --resource-group='{GROUP}' --name='keep-me'"
-    assert ended.stderr.splitlines()[-1] == f"{SCRIPT} --yes --purge"
-    assert provisioned.type(command).returncode == 0
-    assert provisioned.run("cleanup.sh", "--yes", "--purge").returncode == 0
-
-
-def test_purge_that_is_refused_says_until_when_the_name_stays_taken(provisioned):
-    refusal = error(403, "AuthorizationFailed", "You may not purge.")
-    provisioned.stand_in.faults.answer("/purge", refusal, times=9)
-    ended = provisioned.run("cleanup.sh", "--yes", "--purge")
-
-    assert ended.returncode == 1
-    assert "You may not purge." in ended.stderr
-    assert "kv-tutorial stays taken until 20" in ended.stderr
-
-
-def test_group_whose_deletion_fails(provisioned):
-    refusal = error(403, "AuthorizationFailed", "You may not delete.")
-    provisioned.stand_in.faults.answer("DELETE /subscriptions", refusal, times=9)
-    ended = provisioned.run("cleanup.sh", "--yes")
-
-    assert ended.returncode == 1
-    assert "You may not delete." in ended.stderr
-    assert "You are not allowed to do this." in ended.stderr
+    assert len(provisioned.state.vaults) == 2
 
 
 def test_without_a_terminal_nothing_is_deleted_without_yes(provisioned):
-    ended = provisioned.run("cleanup.sh")
+    ended = provisioned.run("cleanup.sh", "--purge")
 
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].endswith("scripts/cleanup.sh --yes")
-    assert list(provisioned.state.vaults) == ["kv-tutorial"]
+    assert ended.stderr.splitlines()[-1].endswith("scripts/cleanup.sh --purge --yes")
+    assert len(provisioned.state.vaults) == 2
 
 
-def test_nobody_is_signed_in(provisioned):
+def test_other_group(provisioned):
+    provisioned.state.add_vault("kv-else", resource_group="other-rg")
+    provisioned.run("cleanup.sh", "--yes", RESOURCE_GROUP="OTHER-rg")
+
+    assert set(provisioned.state.vaults) == {"kv-tutorial", "kv-other"}
+    assert list(provisioned.state.deleted_vaults) == ["kv-else"]
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS, "carriage returns"])
+def test_settings_of_az_change_nothing(provisioned, tmp_path, setting):
+    if setting == "carriage returns":
+        windows_az(provisioned, tmp_path)
+    else:
+        provisioned.az("config", "set", *setting.split())
+    ended = provisioned.run("cleanup.sh", "--yes", "--purge")
+
+    assert ended.returncode == 0
+    assert (provisioned.state.groups, list(provisioned.state.deleted_vaults)) == ({}, ["kv-other"])
+
+
+@pytest.mark.parametrize(
+    "wanted", ["HEAD /subscriptions/", "DELETE /subscriptions/", "Microsoft.KeyVault/deletedVaults"]
+)
+def test_words_of_az_are_whole_and_nothing_is_said_to_be_deleted(provisioned, wanted):
+    words = "The scope 'x' cannot perform delete operation because following scope(s) are locked: 'x'."
+    provisioned.stand_in.faults.answer(wanted, error(409, "ScopeLocked", words), times=99)
+    ended = provisioned.run("cleanup.sh", "--yes", "--purge")
+
+    # az has no words of its own for an answer to HEAD, which has no body.
+    assert ("HEAD" in wanted) or words in ended.stderr
+    assert ended.returncode != 0
+    assert "Deleted" not in ended.stderr
+    assert "There is no" not in ended.stderr
+    assert len(provisioned.state.vaults) == 2
+
+
+def test_sign_in_that_has_expired_is_no_empty_cloud(provisioned):
     provisioned.az("account", "clear")
     ended = provisioned.run("cleanup.sh", "--yes")
 
     assert ended.returncode == 1
-    assert "\naz login\n" in ended.stderr
-    assert list(provisioned.state.vaults) == ["kv-tutorial"]
+    assert "az login" in ended.stderr
+    assert "There is no" not in ended.stderr
 
 
-def test_deleted_vaults_that_cannot_be_listed_are_no_silence(provisioned):
-    refusal = error(403, "AuthorizationFailed", "You may not do that.")
-    provisioned.stand_in.faults.answer("/providers/Microsoft.KeyVault/deletedVaults", refusal, times=9)
+def test_purge_that_is_refused_is_none(provisioned):
+    provisioned.state.find_vault("kv-tutorial").is_purge_protected = True
     ended = provisioned.run("cleanup.sh", "--yes", "--purge")
 
     assert ended.returncode == 1
-    assert "You may not do that." in ended.stderr
-    assert ended.stderr.splitlines()[-1] == "az keyvault list-deleted --resource-type vault"
+    assert "Operation 'DeletedVaultPurge' is not allowed." in ended.stderr
+    assert "Purged" not in ended.stderr
+    assert RESERVED in ended.stderr
 
 
-def test_help_tells_what_it_does(cloud):
+def test_help_names_the_options(cloud):
     ended = cloud.run("cleanup.sh", "--help")
 
     assert ended.returncode == 0
