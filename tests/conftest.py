@@ -1,8 +1,9 @@
 """What the tests share: the stand-in, the sample as a process, and requests over the wire."""
 
+import json
 import os
-import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -12,24 +13,20 @@ import pexpect
 import pytest
 import requests
 from stand_in import StandIn, tokens
+from stand_in.proxy import Log
+from stand_in.state import State
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "kv_secrets.py"
+# What scripts/test.py has prepared: the Azure CLI, and the Pythons for the sample, by their versions.
+AZ = os.environ.get("STAND_IN_AZ") or shutil.which("az")
+SAMPLE_PYTHONS = {"this": sys.executable, **json.loads(os.environ.get("SAMPLE_PYTHONS", "{}"))}
 
-
-def sample_pythons():
-    """The interpreters that ``scripts/test.sh`` has prepared for the sample, by a short name."""
-    folders = [folder for folder in sorted(ROOT.glob(".demo/[3o]*")) if ".new." not in folder.name]
-    others = {folder.name: folder / "bin/python" for folder in folders}
-    return {"this": Path(sys.executable)} | others
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--every-python",
-        action="store_true",
-        help="run all of the sample's tests, not only the good runs, on every Python there is",
-    )
     parser.addoption("--long", action="store_true", help="try many more fuzzed cases and a longer load")
     parser.addoption("--case", help="run this one fuzzed case, as a failure prints it")
 
@@ -57,17 +54,15 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_generate_tests(metafunc):
     if "sample_python" in metafunc.fixturenames:
-        every = metafunc.config.getoption("--every-python") or any(
-            metafunc.definition.iter_markers("every_python")
-        )
-        pythons = sample_pythons() if every else {"this": Path(sys.executable)}
+        every = list(metafunc.definition.iter_markers("every_python"))
+        pythons = SAMPLE_PYTHONS if every else {"this": sys.executable}
         metafunc.parametrize("sample_python", pythons.values(), ids=pythons.keys())
 
 
 @pytest.fixture
 def stand_in():
     """Azure on this machine, with deletions that are through at once."""
-    with StandIn() as stand_in:
+    with StandIn(az=AZ) as stand_in:
         stand_in.vault.deletion_seconds = 0
         yield stand_in
 
@@ -163,54 +158,56 @@ class Cloud:
 
     def run(self, script, *arguments, **environment):
         """A script, run to its end without a terminal, in the environment with these changes."""
-        changed = self.environment | environment
-        return run_script(script, *arguments, environment=changed, stdin=subprocess.DEVNULL)
+        return self._run([str(ROOT / "scripts" / script), *arguments], environment)
 
     def az(self, *arguments):
         """An az command, run to its end."""
-        return subprocess.run(
-            ["az", *arguments], env=self.environment, capture_output=True, text=True, timeout=300
-        )
+        return self._run(["az", *arguments], {})
 
     def type(self, line, **environment):
-        """A line of a message, typed into a shell as it stands."""
+        """A line of a message, typed into a shell as it stands, in the project's folder."""
+        return self._run(["bash", "-euc", line], environment)
+
+    def _run(self, command, environment):
         return subprocess.run(
-            ["bash", "-euc", line],
+            command,
             env=self.environment | environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=300,
         )
 
 
+@pytest.fixture(scope="session")
+def signed_in():
+    """A stand-in that the Azure CLI is signed in to. That takes a second, so many tests share it."""
+    with StandIn(az=AZ) as stand_in:
+        stand_in.sign_in_to_az(stand_in.state.admin)
+        shutil.copytree(stand_in.azure_config, stand_in.folder / "signed in")
+        yield stand_in
+
+
 @pytest.fixture
-def cloud(stand_in):
-    """Azure with no vault in it yet; whoever makes one is not who runs the sample."""
-    stand_in.state.vaults.clear()
-    stand_in.state.groups.clear()
-    stand_in.sign_in_to_az(stand_in.state.admin)
-    return Cloud(stand_in)
+def cloud(signed_in):
+    """Azure with nothing in it yet; whoever is signed in to az is not who runs the sample."""
+    state = State()
+    for name in ("tenant_id", "signing_key", "subscription_id", "sample", "admin", "user"):
+        setattr(state, name, getattr(signed_in.state, name))
+    state.principals = [state.sample, state.admin, state.user]
+    signed_in.state = signed_in.proxy.state = state
+    signed_in.log = signed_in.proxy.log = Log()
+    signed_in.faults.clear()
+    shutil.rmtree(signed_in.azure_config)
+    shutil.copytree(signed_in.folder / "signed in", signed_in.azure_config)
+    return Cloud(signed_in)
 
 
-def run_script(name, *arguments, root=ROOT, environment=None, **options):
-    """A script of the project's, run to its end, its output as text.
-
-    ``environment`` is this process's own when it is not given, without the directory of the
-    environment that the tests run in.
-    """
-    if environment is None:
-        environment = dict(os.environ)
-        environment["PATH"] = environment["PATH"].removeprefix(f"{ROOT}/.demo/sample/bin:")
+def run_demo(*arguments, root=ROOT, environment=None, **options):
+    """scripts/demo.py, run to its end, its output as text, in this process's environment if there is none."""
     return subprocess.run(
-        [str(root / "scripts" / name), *arguments],
-        env=environment,
+        [sys.executable, str(root / "scripts/demo.py"), *arguments],
+        env=os.environ if environment is None else environment,
         **({"capture_output": True, "text": True, "timeout": 300} | options),
     )
-
-
-def windows_az(cloud, folder):
-    """Put an az first on the cloud's PATH whose lines end as those of az on Windows do."""
-    az = shutil.which("az", path=cloud.environment["PATH"])
-    (folder / "az").write_text(f'#!/bin/bash\nset -o pipefail\n{shlex.quote(az)} "$@" | sed "s/$/\\r/"\n')
-    (folder / "az").chmod(0o755)
-    cloud.environment["PATH"] = f"{folder}:{cloud.environment['PATH']}"

@@ -9,8 +9,8 @@ client libraries run against it unchanged. What each host answers is in the modu
 - ``graph``: graph.microsoft.com, which knows who is who
 
 ``state`` is what they share, ``proxy`` the way to them, ``environment`` what leads a command there;
-``shell`` keeps an interactive shell there, ``faults`` lets a test say what goes wrong, and ``trace``
-shows an audience what is asked and answered.
+``az`` signs people in there, ``faults`` lets a test say what goes wrong, and ``trace`` shows an
+audience what is asked and answered.
 ``python tests/stand_in COMMAND`` runs COMMAND in that environment.
 """
 

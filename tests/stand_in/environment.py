@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,8 +17,8 @@ from .state import State
 LEADS_ELSEWHERE = re.compile(
     r"(?i)(https?|all|no)_proxy|curl_ca_bundle|ssl_cert_dir"
     r"|azure_.*|key_vault_name|identity_(endpoint|header)|msi_(endpoint|secret)|imds_endpoint"
-    # What a shell that is not interactive reads first.
-    r"|bash_env|env"
+    # What a shell reads or runs first, and an az that is a function of the reader's shell.
+    r"|bash_env|env|prompt_command|bash_func_.*"
 )
 
 
@@ -37,15 +39,27 @@ def remove_abandoned_folders():
             continue  # It is being made or removed right now.
 
 
+def write_az(folder, az):
+    """Write the program ``az`` into a new folder: az.py, beside this module, with the real az."""
+    folder.mkdir()
+    python = az if Path(az).stem.startswith("python") else sys.executable
+    command = [str(python), "-I", str(Path(__file__).parent / "az.py"), str(az)]
+    (folder / "az").write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    (folder / "az").chmod(0o755)
+    (folder / "az.cmd").write_text(f"@{subprocess.list2cmdline(command)} %*\n")  # For Windows.
+
+
 class StandIn:
     """Azure on this machine, until the context ends: nothing is left behind then.
 
+    ``az`` is the Azure CLI to put on the PATH: its program, or a Python that has it.
     ``folder`` is a temporary one with its certificates, and with what a command needs to reach it.
     ``state`` is what Azure holds, ``vault`` the vault that is there at the start, ``proxy`` the way
     in, ``log`` what was asked of it, ``faults`` what is to go wrong.
     """
 
-    def __init__(self, vault_name="kv-quickstart"):
+    def __init__(self, vault_name="kv-quickstart", az=None):
+        self.az = az
         self.state = State()
         self.vault = self.state.add_vault(vault_name)
         self.proxy = Proxy(self.state)
@@ -61,6 +75,9 @@ class StandIn:
             self.certificates = folder / "certificates.pem"
             self.proxy.authority.cert_pem.write_to_path(self.certificates)
             self.azure_config = folder / "azure"
+            self.programs = folder / "programs"
+            if self.az:
+                write_az(self.programs, self.az)
             stack.enter_context(self.proxy)
             self._stack = stack.pop_all()
         return self
@@ -86,6 +103,8 @@ class StandIn:
             "HTTPS_PROXY": self.proxy.url,
             # Refused there. In lower case, the only one that curl takes.
             "http_proxy": self.proxy.url,
+            # The probe for a metadata service, below, must find nobody, the proxy included.
+            "NO_PROXY": "127.0.0.1",
             "REQUESTS_CA_BUNDLE": certificates,
             "SSL_CERT_FILE": certificates,
             "NODE_EXTRA_CA_CERTS": certificates,
@@ -93,6 +112,7 @@ class StandIn:
             "AZURE_CLIENT_ID": sample.client_id,
             "AZURE_CLIENT_SECRET": sample.client_secret,
             "KEY_VAULT_NAME": self.vault.name,
+            "PATH": os.pathsep.join([str(self.programs), kept.get("PATH", os.defpath)]),
             # The Azure CLI's own folder, so that nobody's sign-in is read or changed.
             "AZURE_CONFIG_DIR": str(self.azure_config),
             "AZURE_CORE_COLLECT_TELEMETRY": "no",
