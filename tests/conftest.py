@@ -22,6 +22,15 @@ SAMPLE = ROOT / "kv_secrets.py"
 AZ = os.environ.get("STAND_IN_AZ") or shutil.which("az")
 SAMPLE_PYTHONS = {"this": sys.executable, **json.loads(os.environ.get("SAMPLE_PYTHONS", "{}"))}
 
+# The requests of a run, as faults name them.
+HOST = "kv-quickstart.vault.azure.net"
+LIST = f"GET /secrets/my-secret/versions {HOST}"
+SET = f"PUT /secrets/my-secret {HOST}"
+GET = f"GET /secrets/my-secret/ {HOST}"
+DELETE = f"DELETE /secrets/my-secret {HOST}"
+POLL = f"GET /deletedsecrets/my-secret {HOST}"
+TOKEN = "/oauth2/v2.0/token"
+
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -103,6 +112,34 @@ class Sample:
         return pexpect.spawn(
             command, arguments, env=self.environment, encoding="utf-8", echo=False, timeout=60
         )
+
+
+def tutorial(name, value, vault="kv-quickstart"):
+    """What the 2020 quickstart's script prints."""
+    return (
+        "Input a name for your secret > Input a value for your secret > "
+        f"Creating a secret in {vault} called '{name}' with the value '{value}' ...\n"
+        " done.\n"
+        f"Retrieving your secret from {vault}.\n"
+        f"Your secret is '{value}'.\n"
+        f"Deleting your secret from {vault} ...\n"
+        " done.\n"
+    )
+
+
+def type_both(process):
+    """Type a name and a value into the running sample."""
+    process.stdin.write(b"my-secret\nhunter2\n")
+    process.stdin.flush()
+
+
+def live_secrets(stand_in):
+    """The values of the secrets that are in the vault and not deleted, by name."""
+    return {
+        secret.name: [version.value for version in secret.versions]
+        for secret in stand_in.vault.secrets.values()
+        if secret.deleted_at is None
+    }
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import sys
 
 import pexpect
 import pytest
-from conftest import ROOT, run_demo
+from conftest import ROOT, run_demo, tutorial
 from pexpect.replwrap import REPLWrapper
-from test_good_run import tutorial
 
 TYPED = "my-secret\nhunter2\n"
 

@@ -6,8 +6,7 @@ import shlex
 import sys
 
 import pexpect
-from conftest import ROOT, SAMPLE, run_demo
-from test_good_run import tutorial
+from conftest import ROOT, SAMPLE, run_demo, tutorial
 
 LINE = re.compile(r"(Key Vault|Entra ID |Proxy    ) ([A-Z]+) +(\S+) +(\d{3}) (.+)")
 LONG_NAME = "n" * 127
