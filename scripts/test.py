@@ -2,81 +2,42 @@
 
 usage: python3 scripts/test.py [PYTEST ARGUMENTS ...]
 
-PYTEST ARGUMENTS select tests, such as -k demo. --long tries many more fuzzed
-inputs and answers, and a longer load; it takes about 15 minutes more.
-
-The sample runs on each Python from 3.10 on that is on the PATH or under pyenv,
-and with the oldest packages that requirements.txt allows. The first run
-installs all that the tests need in the folder .demo, with the Azure CLI.
+With a path, -k, or -m, only these tests run, with what is installed already.
+--long tries more fuzzed input and answers, and a longer load (15 minutes).
+--live creates a vault in your subscription, tries it, and deletes it.
 """
 
-import json
 import os
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
-import environments
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # With python3 -I, it is not there.
+import demo
 
-RUFF = ["--quiet", "--config", "tests/ruff.toml", "."]
+TESTS = (demo.ROOT / "tests/requirements.txt").read_text(encoding="utf-8")
 
 
 def main():
-    if sys.argv[1:] in (["--help"], ["-h"]):
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):
         sys.exit(print(__doc__))
-    os.chdir(environments.ROOT)
-    sample = environments.requirements_in("requirements.txt")
-    stand_in = environments.requirements_in("tests/stand_in/requirements.txt")
-    needed = sample + stand_in + environments.requirements_in("tests/requirements.txt")
-    python = environments.make("tests", needed, "what the tests need (120 MB)")
-
-    oldest = [word.replace("~=", "==") for word in sample]
-    pythons = {"oldest": environments.make("oldest", oldest, "the sample's oldest packages (50 MB)")}
-    for version, other in other_pythons().items():
-        size = f"the sample on Python {version} (50 MB)"
-        pythons[version] = environments.make(version, sample, size, other)
-    # What the demo needs, so that the tests of the demo need no network.
-    demo = environments.make("demo", sample + stand_in, "what the demo needs (54 MB)")
-    environments.download("packages", sample, demo)
-    az = environments.make(
-        "az", environments.requirements_in("tests/az-requirements.txt"), "the Azure CLI (730 MB)"
-    )
-
-    check(python, "-m", "ruff", "check", *RUFF)
-    check(python, "-m", "ruff", "format", "--check", "--diff", *RUFF)
-    check(python.parent / "shellcheck", "--external-sources", *Path("scripts").glob("*.sh"), ".ci/run")
-    environment = environments.plain_environment() | {
-        "SAMPLE_PYTHONS": json.dumps({version: str(path) for version, path in pythons.items()}),
-        "STAND_IN_AZ": str(az),
-    }
-    tests = ["-m", "pytest", "-c", "tests/pytest.ini", "--rootdir", ".", "--numprocesses", "4"]
-    environments.start(python, [python, *tests, *sys.argv[1:]], environment)
-
-
-def other_pythons():
-    """The interpreters of other versions that can make an environment, by their versions."""
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    found = {}
-    for minor in range(10, 20):
-        version = f"3.{minor}"
-        candidates = [shutil.which(f"python{version}"), *pyenv.glob(f"versions/{version}.*/bin/python")]
-        for python in filter(None, candidates):
-            say = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info))"
-            ended = subprocess.run([python, "-I", "-c", say], capture_output=True, text=True)
-            if ended.stdout.strip() == version != "{}.{}".format(*sys.version_info):
-                found.setdefault(version, python)
-    return found
-
-
-def check(*command):
-    status = subprocess.call(command, env=environments.plain_environment())
-    if status:
-        sys.exit(status)
+    os.chdir(demo.ROOT)
+    selects = ("-k", "-m", "--case", "--live")
+    is_selection = any(one.startswith(selects) or os.path.exists(one.partition("::")[0]) for one in arguments)
+    demo.make(*demo.DEMO)
+    needed = demo.SAMPLE + demo.STAND_IN + TESTS
+    python = demo.make("tests", needed, "hypothesis, pexpect, xdist", "what the tests need (120 MB)")
+    az = demo.make(*demo.AZURE_CLI, only_look=is_selection)
+    if "--live" in arguments:
+        arguments += ["--capture=no", "tests/test_live.py"]
+    else:
+        path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+        demo.ENVIRONMENT.update(PATH=path, STAND_IN_AZ=str(az if az.exists() else ""))
+    if not is_selection:
+        demo.run(sys.executable, "scripts/demo.py", "--az", "az", "version")  # Downloads packages.
+        demo.ENVIRONMENT["INSTALL"] = "1"
+        arguments.append("--numprocesses=4")
+    return [python, "-m", "pytest", *arguments]
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("\nStopped.")
+    demo.start(main)

@@ -1,12 +1,12 @@
 """What the tests share: the stand-in, the sample as a process, and requests over the wire."""
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pexpect
@@ -18,9 +18,6 @@ from stand_in.state import State
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "kv_secrets.py"
-# What scripts/test.py has prepared: the Azure CLI, and the Pythons for the sample, by their versions.
-AZ = os.environ.get("STAND_IN_AZ") or shutil.which("az")
-SAMPLE_PYTHONS = {"this": sys.executable, **json.loads(os.environ.get("SAMPLE_PYTHONS", "{}"))}
 
 # The requests of a run, as faults name them.
 HOST = "kv-quickstart.vault.azure.net"
@@ -38,13 +35,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="try many more fuzzed cases and a longer load")
     parser.addoption("--case", help="run this one fuzzed case, as a failure prints it")
+    parser.addoption("--live", action="store_true", help="create a vault in Azure, and delete it")
+    parser.addoption("--yes", action="store_true", help="with --live, do not ask")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "every_python: run this test on every Python there is")
+    config.addinivalue_line("markers", "az: this test runs the Azure CLI, which takes seconds")
+
+
+def pytest_ignore_collect(collection_path, config):
+    is_live = collection_path.name == "test_live.py"
+    return True if is_live and not config.getoption("--live") else None
 
 
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if "signed_in" in item.fixturenames:
+            item.add_marker("az")
     if config.getoption("--case"):
         items[:] = [item for item in items if "fuzz" in item.fixturenames]
 
@@ -61,17 +68,10 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(line)
 
 
-def pytest_generate_tests(metafunc):
-    if "sample_python" in metafunc.fixturenames:
-        every = list(metafunc.definition.iter_markers("every_python"))
-        pythons = SAMPLE_PYTHONS if every else {"this": sys.executable}
-        metafunc.parametrize("sample_python", pythons.values(), ids=pythons.keys())
-
-
 @pytest.fixture
 def stand_in():
     """Azure on this machine, with deletions that are through at once."""
-    with StandIn(az=AZ) as stand_in:
+    with StandIn() as stand_in:
         stand_in.vault.deletion_seconds = 0
         yield stand_in
 
@@ -82,8 +82,8 @@ class Sample:
     ``environment`` is what it runs in; a test may change it first.
     """
 
-    def __init__(self, python, environment):
-        self.command = [str(python), str(SAMPLE)]
+    def __init__(self, environment):
+        self.command = [sys.executable, str(SAMPLE)]
         self.environment = environment
 
     def start(self, **options):
@@ -143,12 +143,12 @@ def live_secrets(stand_in):
 
 
 @pytest.fixture
-def sample(stand_in, sample_python):
+def sample(stand_in):
     """The sample, in an environment where the stand-in is Azure."""
     environment = stand_in.environment() | {"LC_ALL": "C.UTF-8"}
     # It would flush every line, where a user's Python does not.
     environment.pop("PYTHONUNBUFFERED", None)
-    return Sample(sample_python, environment)
+    return Sample(environment)
 
 
 class Wire:
@@ -166,6 +166,13 @@ class Wire:
     def __call__(self, method, path, **options):
         """The answer to one request."""
         return self.session.request(method, self.url + path, timeout=30, **options)
+
+
+def assert_error(answer, expected):
+    """Assert what error an answer is: "STATUS CODE INNER-CODE: MESSAGE", where * is any text."""
+    error = answer.json()["error"]
+    codes = [str(answer.status_code), error["code"], *error.get("innererror", {}).values()]
+    assert fnmatchcase(f"{' '.join(codes)}: {error['message']}", expected)
 
 
 @pytest.fixture
@@ -220,8 +227,23 @@ class Cloud:
 @pytest.fixture(scope="session")
 def signed_in():
     """A stand-in that the Azure CLI is signed in to. That takes a second, so many tests share it."""
-    with StandIn(az=AZ) as stand_in:
-        stand_in.sign_in_to_az(stand_in.state.admin)
+    if not os.environ.get("STAND_IN_AZ"):
+        pytest.skip(
+            "The Azure CLI is not installed: python3 scripts/test.py, without arguments, installs it."
+        )
+    with StandIn() as stand_in:
+        admin = stand_in.state.admin
+        login = [
+            "az",
+            "login",
+            "--service-principal",
+            "--tenant",
+            stand_in.state.tenant_id,
+            "--output",
+            "none",
+        ]
+        identity = ["--username", admin.client_id, "--password", admin.client_secret]
+        subprocess.run([*login, *identity], env=stand_in.environment(), check=True)
         shutil.copytree(stand_in.azure_config, stand_in.folder / "signed in")
         yield stand_in
 
@@ -242,9 +264,29 @@ def cloud(signed_in):
 
 
 def run_demo(*arguments, root=ROOT, environment=None, **options):
-    """scripts/demo.py, run to its end, its output as text, in this process's environment if there is none."""
+    """scripts/demo.py, run to its end, its output as text; by default, in a reader's clean environment."""
     return subprocess.run(
         [sys.executable, str(root / "scripts/demo.py"), *arguments],
-        env=os.environ if environment is None else environment,
+        env=clean_environment() if environment is None else environment,
         **({"capture_output": True, "text": True, "timeout": 300} | options),
     )
+
+
+def clean_environment(**changes):
+    """What a reader's shell has, without the environment that the tests run in, but with its ``python3``."""
+    path = [folder for folder in os.environ["PATH"].split(":") if not folder.startswith(f"{ROOT}/.demo/")]
+    path.insert(0, os.path.dirname(os.path.realpath(sys.executable)))
+    return {"HOME": os.environ["HOME"], "PATH": ":".join(path)} | changes
+
+
+def copy_of_the_project(folder):
+    """The project's files without its environments."""
+    return shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+
+
+def borrow(project, *names):
+    """Let a copy of the project use what is in .demo here under these names, without installing it."""
+    (project / ".demo").mkdir(exist_ok=True)
+    for name in names:
+        for folder in (ROOT / ".demo").glob(f"{name}-*"):
+            (project / ".demo" / folder.name).symlink_to(folder)

@@ -1,70 +1,288 @@
-"""scripts/demo.py: the sample with no Azure account, in one command."""
+"""scripts/demo.py: the sample, or another command, with no Azure subscription, and nothing leaves this machine."""
 
+import contextlib
+import json
 import os
 import re
-import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import ROOT, run_demo, tutorial
+from conftest import ROOT, borrow, clean_environment, copy_of_the_project, run_demo, tutorial
 from pexpect.replwrap import REPLWrapper
 
 TYPED = "my-secret\nhunter2\n"
+DEMO = str(ROOT / "scripts/demo.py")
+INSTALLING = "Installing the demo (54 MB) in .demo, once ...\n"
+# There, pip reads no file of the reader's, and asks nobody.
+OFFLINE = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "0"}
 
 
-def copy_of_the_project(folder):
-    """The project's files without its environments."""
-    return shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+class TestSample:
+    @pytest.mark.parametrize(
+        ("options", "settings"), [([], {}), (["-I"], {"PYTHONPATH": "{shadow}", "PYTHONSAFEPATH": "1"})]
+    )
+    def test_fresh_clone_prints_what_the_tutorial_prints_and_nothing_else(self, tmp_path, options, settings):
+        clone = tmp_path / "a clone"
+        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+        borrow(clone, "demo")
+        (tmp_path / "shadow").mkdir()
+        (tmp_path / "shadow/azure.py").write_text("raise SystemExit('of the reader')")
+        settings = {name: value.format(shadow=tmp_path / "shadow") for name, value in settings.items()}
+        ended = subprocess.run(
+            [sys.executable, *options, clone / "scripts/demo.py"],
+            **{"env": clean_environment(**settings), "cwd": tmp_path, "input": TYPED},
+            **{"capture_output": True, "text": True},
+        )
+
+        assert (ended.stdout, ended.stderr, ended.returncode) == (tutorial("my-secret", "hunter2"), "", 0)
+
+    @pytest.mark.parametrize("minor", range(10, 16))
+    def test_every_python(self, minor):
+        pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+        found = [*pyenv.glob(f"versions/3.{minor}.*/bin/python"), shutil.which(f"python3.{minor}")]
+        if found[0] is None:
+            pytest.skip(f"There is no Python 3.{minor}.")
+        self.check_installed_demo(found[0], ROOT)
+
+    def test_oldest_packages(self, tmp_path):
+        project = copy_of_the_project(tmp_path / "project")
+        oldest = (ROOT / "requirements.txt").read_text().replace("~=", "==")
+        (project / "requirements.txt").write_text(oldest)
+        (project / ".demo").symlink_to(ROOT / ".demo")
+        self.check_installed_demo(sys.executable, project)
+
+    def check_installed_demo(self, python, root):
+        """Run the demo, which is installed first if all tests run."""
+        installs = {} if os.environ.get("INSTALL") else OFFLINE
+        ended = subprocess.run(
+            [python, root / "scripts/demo.py"],
+            **{"env": clean_environment(**installs), "input": TYPED, "capture_output": True, "text": True},
+        )
+        if installs and ended.stderr.startswith(INSTALLING):
+            pytest.skip("It is not installed: python3 scripts/test.py, without arguments, installs it.")
+        assert (ended.stdout, ended.returncode) == (tutorial("my-secret", "hunter2"), 0)
 
 
-def borrow_environment(project, name="demo"):
-    """Let a copy of the project use an environment of this one, without installing it."""
-    (project / ".demo").mkdir(exist_ok=True)
-    for folder in (ROOT / ".demo").glob(f"{name}-*"):
-        (project / ".demo" / folder.name).symlink_to(folder)
+class TestCommand:
+    def test_has_the_environments_python_and_says_itself_how_it_ends(self):
+        code = "import os, sys; print(sys.prefix, os.getenv('PYTHONPATH'), *sys.argv[1:]); sys.exit(7)"
+        environment = clean_environment(PYTHONPATH="mine")
+        ended = run_demo("python", "-c", code, "--az", "--trace", environment=environment)
+
+        assert re.fullmatch(rf"{re.escape(str(ROOT))}/\.demo/demo-\w+ None --az --trace\n", ended.stdout)
+        assert (ended.stderr, ended.returncode) == ("", 7)
+
+    def test_environment_leads_to_the_stand_in_and_not_around_it(self):
+        proxies = ("NO_PROXY", "no_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY")
+        certificates = ("SSL_CERT_DIR", "CURL_CA_BUNDLE", "AZURE_CLIENT_CERTIFICATE_PATH")
+        identities = ("AZURE_TOKEN_CREDENTIALS", "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT")
+        outside = dict.fromkeys(proxies + certificates + identities, "https://elsewhere.example")
+        show = "import json, os; print(json.dumps(dict(os.environ)))"
+        outside |= dict.fromkeys(("ENV", "IDENTITY_HEADER", "MSI_SECRET"), "https://elsewhere.example")
+        environment = clean_environment(**outside, MY_SETTING="kept", MY_ENV="kept", ENVIRONMENT="kept")
+        inside = json.loads(run_demo("python", "-c", show, environment=environment).stdout)
+
+        assert "https://elsewhere.example" not in inside.values()
+        assert [inside[name] for name in ("MY_SETTING", "MY_ENV", "ENVIRONMENT")] == ["kept"] * 3
+        assert inside["NO_PROXY"] == "127.0.0.1"
+        assert re.fullmatch(r"http://stand-in:[\w-]{20,}@127\.0\.0\.1:\d+", inside["HTTPS_PROXY"])
+        assert inside["REQUESTS_CA_BUNDLE"] == inside["SSL_CERT_FILE"] == inside["NODE_EXTRA_CA_CERTS"]
+        assert inside["AZURE_POD_IDENTITY_AUTHORITY_HOST"] == "http://127.0.0.1:1"
+        for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "KEY_VAULT_NAME"):
+            assert inside[name]
+
+    @pytest.mark.parametrize("url", ["https://example.com", "http://example.com"])
+    def test_nothing_gets_out(self, url):
+        ended = run_demo("python", "-c", f"import urllib.request as u; u.urlopen({url!r})")
+
+        assert (ended.returncode, "403" in ended.stderr) == (1, True)
+
+    @pytest.mark.parametrize(("line", "status"), [("exit 7", 7), ("kill -9 $$", 128 + 9)])
+    def test_nothing_is_left_of_it(self, tmp_path, line, status):
+        ended = run_demo("sh", "-c", line, environment=clean_environment(TMPDIR=str(tmp_path)))
+
+        assert (ended.stderr, ended.returncode) == ("", status)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("command", "words", "status"),
+        [("no-such-command", "No such file or directory", 127), ("/etc/passwd", "Permission denied", 126)],
+    )
+    def test_that_cannot_be_run(self, command, words, status):
+        ended = run_demo(command)
+
+        assert (ended.stderr, ended.returncode) == (f"{command}: {words}\n", status)
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_ends_with_the_demo(self, tmp_path, number):
+        wait = "import signal; print('ready', flush=True); signal.pause()"
+        process = subprocess.Popen(
+            [sys.executable, DEMO, "python", "-c", wait],
+            stdout=subprocess.PIPE,
+            env=clean_environment(TMPDIR=str(tmp_path)),
+            start_new_session=True,
+        )
+        with process:
+            try:
+                assert process.stdout.readline() == b"ready\n"
+                assert [folder.stat().st_mode & 0o777 for folder in tmp_path.iterdir()] == [0o700]
+                process.send_signal(number)
+                # The output ends when the command, which has it open as well, has ended.
+                assert process.communicate(timeout=60) == (b"", None)
+                assert process.returncode == 128 + number
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_decides_what_ctrl_c_means(self):
+        script = "trap 'echo caught; exit 42' INT; echo ready; while :; do read line; done"
+        terminal = pexpect.spawn(
+            sys.executable, [DEMO, "bash", "-c", script], env=clean_environment(), timeout=60
+        )
+        terminal.expect_exact("ready")
+        terminal.sendintr()
+        terminal.expect_exact("caught")
+        terminal.expect(pexpect.EOF)
+        assert terminal.wait() == 42
 
 
-def clean_environment(**changes):
-    """What a reader's shell has, without the environment that the tests run in."""
-    path = [folder for folder in os.environ["PATH"].split(":") if not folder.startswith(f"{ROOT}/.demo/")]
-    return {"HOME": os.environ["HOME"], "PATH": ":".join(path)} | changes
-
-
-def test_fresh_clone_prints_what_the_tutorial_prints_and_nothing_else(tmp_path):
-    clone = tmp_path / "a clone"
-    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    borrow_environment(clone)
-    ended = run_demo(root=clone, environment=clean_environment(), input=TYPED, cwd=tmp_path)
-
-    assert (ended.stdout, ended.stderr, ended.returncode) == (tutorial("my-secret", "hunter2"), "", 0)
-
-
-def test_failed_demo_prints_the_command_that_runs_it_again(tmp_path):
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project that needs nothing but pip, so that it is installed in no time."""
     project = copy_of_the_project(tmp_path / "my project")
-    borrow_environment(project)
-    ended = run_demo("--trace", root=project, input="not_a_name\n", cwd=tmp_path)
-
-    again = shlex.join(["python3", str(project / "scripts/demo.py"), "--trace"])
-    assert ended.stderr.endswith(f"digits, and hyphens.\nTo run the demo again:\n{again}\n")
-    assert ended.returncode == 1
-
-
-def test_other_command_has_the_environments_python_and_says_itself_how_it_ends():
-    code = "import os, sys; print(sys.prefix, os.getenv('PYTHONPATH'), *sys.argv[1:]); sys.exit(7)"
-    ended = run_demo("python", "-c", code, "--az", "--trace", environment=os.environ | {"PYTHONPATH": "mine"})
-
-    assert re.fullmatch(rf"{re.escape(str(ROOT))}/\.demo/demo-\w+ None --az --trace\n", ended.stdout)
-    assert (ended.stderr, ended.returncode) == ("", 7)
+    (project / "requirements.txt").write_text("pip\n")
+    (project / "scripts/stand_in/requirements.txt").write_text("")
+    (project / "scripts/stand_in/__main__.py").write_text("import pip; print(pip.__file__)")
+    change(project, "azure.identity, azure.keyvault.secrets, jwt, trustme", "pip")
+    return project
 
 
-def test_option_that_needs_a_command():
-    ended = run_demo("--az")
+def change(project, old, new):
+    text = (project / "scripts/demo.py").read_text(encoding="utf-8")
+    assert old in text
+    (project / "scripts/demo.py").write_text(text.replace(old, new), encoding="utf-8")
 
-    assert (ended.stdout, ended.returncode) == ("", 2)
-    assert "--az needs a COMMAND, such as bash" in ended.stderr
+
+class TestInstallation:
+    def test_by_two_at_once_and_never_again(self, project, tmp_path):
+        (tmp_path / "pip.conf").write_text(f"[global]\ntarget = {tmp_path}/target\n")
+        settings = OFFLINE | {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_USER": "1"}
+        environment = clean_environment(**settings)
+        with ThreadPoolExecutor() as pool:
+            both = list(pool.map(lambda _: run_demo(root=project, environment=environment), range(2)))
+        (name,) = os.listdir(project / ".demo")
+        for ended in both:
+            assert ended.stdout.startswith(f"{project}/.demo/{name}/")
+            assert (ended.stderr, ended.returncode) == (INSTALLING, 0)
+
+        moved = project.rename(tmp_path / "moved")
+        ended = run_demo(root=moved, environment=environment)
+        assert (ended.stdout.startswith(f"{moved}/.demo/{name}/"), ended.stderr) == (True, "")
+
+        for old, new in (
+            ("#!/bin/sh", "#!/bin/bash"),
+            ('SAMPLE + STAND_IN, "pip"', 'SAMPLE + SAMPLE, "pip"'),
+        ):
+            change(moved, old, new)
+            assert run_demo(root=moved, environment=environment).stderr == INSTALLING
+        assert len(os.listdir(moved / ".demo")) == 3
+
+    @pytest.mark.parametrize(
+        ("old", "new", "words"),
+        [
+            (
+                '"pip", "the demo',
+                '"no_such_module", "the demo',
+                "ModuleNotFoundError: No module named 'no_such_module'\n",
+            ),
+            (
+                "*requirements.split()",
+                "'no-such-package'",
+                "No matching distribution found for no-such-package\n",
+            ),
+        ],
+    )
+    def test_that_fails_shows_why_and_leaves_nothing(self, project, old, new, words):
+        change(project, old, new)
+        ended = run_demo(root=project, environment=clean_environment(**OFFLINE))
+
+        assert (ended.stdout, ended.returncode) == ("", 1)
+        assert ended.stderr.startswith(INSTALLING)
+        assert ended.stderr.endswith(f"{words}Search README.md, Troubleshooting, for this message.\n")
+        assert os.listdir(project / ".demo") == []
+
+    def test_ctrl_c_while_pip_asks_the_readers_index_leaves_nothing(self, project):
+        change(project, "*requirements.split()", "'no-such-package'")
+        with socket.create_server(("127.0.0.1", 0)) as index:
+            url = f"http://127.0.0.1:{index.getsockname()[1]}/"
+            environment = clean_environment(**OFFLINE | {"PIP_INDEX_URL": url})
+            terminal = pexpect.spawn(
+                sys.executable, [str(project / "scripts/demo.py")], env=environment, encoding="utf-8"
+            )
+            _connection = index.accept()
+            terminal.sendintr()
+            terminal.expect(pexpect.EOF)
+
+        assert terminal.before.replace("^C", "").endswith("\r\n\r\nStopped.\r\n")
+        assert terminal.wait() == 1
+        assert os.listdir(project / ".demo") == []
+
+    def test_folder_that_cannot_be_written_is_named_in_one_line(self, project):
+        (project / ".demo").write_text("")
+        ended = run_demo(root=project, environment=clean_environment(**OFFLINE))
+
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+        assert str(project / ".demo") in ended.stderr
+
+    def test_another_az_is_never_run(self, project, tmp_path):
+        environment = clean_environment(**OFFLINE)
+        run_demo(root=project, environment=environment)
+        (az,) = project.glob(".demo/demo-*/bin/az")
+        az.chmod(0o644)
+        (tmp_path / "az").write_text("#!/bin/sh\necho mine\n")
+        (tmp_path / "az").chmod(0o755)
+        environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+        ended = run_demo("az", root=project, environment=environment)
+
+        assert (ended.stdout, ended.returncode) == ("", 1)
+        assert ended.stderr == (
+            f"The az in {az.parent} cannot be run. Another one could connect to Azure itself.\n"
+        )
+
+    def test_older_python_is_told_which_one_is_required(self):
+        older = sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python"))
+        if not older:
+            pytest.skip("There is no older Python.")
+        ended = subprocess.run([older[-1], DEMO], env=clean_environment(), capture_output=True, text=True)
+
+        sentence = (
+            "Python 3.10 or newer is required, and this is Python 3.[6-9]. To install it, see https://.*\n"
+        )
+        assert re.fullmatch(sentence, ended.stderr)
+        assert (ended.stdout, ended.returncode) == ("", 1)
+
+    def test_python_without_its_venv_module_is_told_what_to_install(self, tmp_path):
+        # As Debian has it: all of the standard library except ensurepip.
+        library = Path(sysconfig.get_path("stdlib"))
+        (tmp_path / "lib" / library.name).mkdir(parents=True)
+        for entry in library.iterdir():
+            if entry.name != "ensurepip":
+                (tmp_path / "lib" / library.name / entry.name).symlink_to(entry)
+        environment = clean_environment(PYTHONHOME=str(tmp_path))
+        command = [os.path.realpath(sys.executable), DEMO]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+        missing = "Python's venv module is missing. On Debian and Ubuntu: sudo apt install python3-venv\n"
+        assert (ended.stdout, ended.stderr, ended.returncode) == ("", missing, 1)
 
 
 HOSTILE = """
@@ -74,39 +292,58 @@ PS1='mine> '
 """
 
 
-@pytest.mark.parametrize("name", ["bash", "zsh"])
-def test_no_setting_of_the_reader_leads_a_shell_out_of_an_azure_that_is_empty(tmp_path, name):
-    if not shutil.which(name):
-        pytest.skip(f"There is no {name}.")
-    for start_up_file in (".bashrc", ".zshrc", "bash_env"):
-        (tmp_path / start_up_file).write_text(HOSTILE.format(home=tmp_path))
-    for program in ("az", "python"):
-        (tmp_path / program).write_text("#!/bin/sh\necho mine\n")
-        (tmp_path / program).chmod(0o755)
-    environment = clean_environment(HOME=str(tmp_path), TERM="dumb")
-    environment |= {"BASH_FUNC_az%%": "() { echo mine; }", "PROMPT_COMMAND": "PS1='mine> '"}
-    environment |= {"BASH_ENV": str(tmp_path / "bash_env"), "AZURE_CONFIG_DIR": str(tmp_path / "own")}
-    environment["BROWSER"] = "echo %s"  # By itself, az login would wait for it.
-    terminal = pexpect.spawn(
-        *(sys.executable, [str(ROOT / "scripts/demo.py"), "--az", name]),
-        **{"env": environment, "cwd": str(ROOT), "encoding": "utf-8", "echo": False, "timeout": 120},
-    )
-    shell = REPLWrapper(terminal, "(stand-in) $ ", None)
+class TestAz:
+    def test_needs_a_command(self):
+        ended = run_demo("--az")
 
-    assert shell.run_command("echo ${KEY_VAULT_NAME-none} ${AZURE_CLIENT_ID-none}") == "none none\r\n"
-    assert "Please run 'az login'" in shell.run_command("az account show")
-    assert "as somebody@example.com" in shell.run_command("bash -c 'az login --output none'")
-    assert shell.run_command("az keyvault list") == "[]\r\n"
-    shell.run_command("az group create --name rg --location westus --output none")
-    shell.run_command("az keyvault create --name kv-mine -g rg --enable-rbac-authorization false")
-    # Only who has created the vault may do that.
-    run = "printf 'my-secret\\nhunter2\\n' | KEY_VAULT_NAME=kv-mine python kv_secrets.py"
-    shown = shell.run_command(run).replace("\r\n", "\n")
-    assert shown == tutorial("my-secret", "hunter2", vault="kv-mine")
-    install = "python -m pip install --quiet --dry-run --ignore-installed -r requirements.txt"
-    assert shell.run_command(f"{install}; echo $?") == "0\r\n"
+        assert (ended.stdout, ended.returncode) == ("", 2)
+        assert "--az needs a COMMAND, such as bash" in ended.stderr
 
-    terminal.sendline("exit")
-    terminal.expect(pexpect.EOF)
-    assert terminal.wait() == 0
-    assert not (tmp_path / "own").exists()
+    def test_is_missing_without_the_option(self, tmp_path):
+        ended = run_demo("az", "login", environment=clean_environment(PATH="/usr/bin:/bin"))
+        assert ended.stderr == "az: not found. For the Azure CLI, start the demo with --az.\n"
+        assert ended.returncode == 127
+
+    @pytest.mark.parametrize("name", ["bash", "zsh"])
+    def test_no_setting_of_the_reader_leads_a_shell_out_of_an_azure_that_is_empty(
+        self, cloud, tmp_path, name
+    ):
+        if not shutil.which(name):
+            pytest.skip(f"There is no {name}.")
+        for start_up_file in (".bashrc", ".zshrc", "bash_env"):
+            (tmp_path / start_up_file).write_text(HOSTILE.format(home=tmp_path))
+        for program in ("az", "python"):
+            (tmp_path / program).write_text("#!/bin/sh\necho mine\n")
+            (tmp_path / program).chmod(0o755)
+        environment = clean_environment(HOME=str(tmp_path), TERM="dumb")
+        environment |= {"BASH_FUNC_az%%": "() { echo mine; }", "PROMPT_COMMAND": "PS1='mine> '"}
+        environment |= {"BASH_ENV": str(tmp_path / "bash_env"), "AZURE_CONFIG_DIR": str(tmp_path / "own")}
+        environment["BROWSER"] = "echo %s"  # By itself, az login would wait for it.
+        terminal = pexpect.spawn(
+            *(sys.executable, [DEMO, "--az", name]),
+            **{"env": environment, "cwd": str(ROOT), "encoding": "utf-8", "echo": False, "timeout": 120},
+        )
+        prompt = "(stand-in) $ "
+        terminal.expect_exact(prompt)
+        if name == "zsh":
+            # Its line editor would mark what it prints.
+            terminal.sendline("unsetopt zle prompt_cr prompt_sp")
+            terminal.expect_exact(prompt)
+        terminal.sendline("")
+        shell = REPLWrapper(terminal, prompt, None)
+
+        def shown(line):
+            return shell.run_command(line).removeprefix(f"{line}\r\n")
+
+        for variable in ("KEY_VAULT_NAME", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+            assert shown(f"echo ${{{variable}-none}}") == "none\r\n"
+        assert "Please run 'az login'" in shown("az account show")
+        assert "as somebody@example.com" in shown("bash -c 'az login --output none'")
+        assert shown("az keyvault list; az group list") == "[]\r\n[]\r\n"
+        install = "python -m pip install --quiet --dry-run --ignore-installed -r requirements.txt"
+        assert shown(f"{install}; echo $?") == "0\r\n"
+
+        terminal.sendline("exit")
+        terminal.expect(pexpect.EOF)
+        assert terminal.wait() == 0
+        assert not (tmp_path / "own").exists()

@@ -277,7 +277,7 @@ def test_silence_at_every_stage():
         with StandIn() as stand_in:
             reset(stand_in)
             held = stand_in.faults.hold(stage)
-            process = Sample(sys.executable, environment(stand_in)).start()
+            process = Sample(environment(stand_in)).start()
             type_both(process)
             assert held.reached.wait(60), stage
             process.send_signal(signal.SIGINT)

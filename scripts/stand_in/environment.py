@@ -2,10 +2,6 @@
 
 import os
 import re
-import shlex
-import shutil
-import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,44 +18,15 @@ LEADS_ELSEWHERE = re.compile(
 )
 
 
-FOLDER_PREFIX = "stand-in-"
-
-
-def remove_abandoned_folders():
-    """Remove the temporary folders that stand-ins have left which were killed."""
-    if os.name == "nt":
-        return  # There, os.kill ends the process that it is to look for.
-    for mark in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/process"):
-        try:
-            if mark.stat().st_uid == os.getuid():
-                os.kill(int(mark.read_text()), 0)
-        except ProcessLookupError:
-            shutil.rmtree(mark.parent, ignore_errors=True)
-        except (OSError, ValueError):
-            continue  # It is being made or removed right now.
-
-
-def write_az(folder, az):
-    """Write the program ``az`` into a new folder: az.py, beside this module, with the real az."""
-    folder.mkdir()
-    python = az if Path(az).stem.startswith("python") else sys.executable
-    command = [str(python), "-I", str(Path(__file__).parent / "az.py"), str(az)]
-    (folder / "az").write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-    (folder / "az").chmod(0o755)
-    (folder / "az.cmd").write_text(f"@{subprocess.list2cmdline(command)} %*\n")  # For Windows.
-
-
 class StandIn:
     """Azure on this machine, until the context ends: nothing is left behind then.
 
-    ``az`` is the Azure CLI to put on the PATH: its program, or a Python that has it.
-    ``folder`` is a temporary one with its certificates, and with what a command needs to reach it.
+    ``folder`` is a temporary one with its certificates, and for the Azure CLI's own files.
     ``state`` is what Azure holds, ``vault`` the vault that is there at the start, ``proxy`` the way
     in, ``log`` what was asked of it, ``faults`` what is to go wrong.
     """
 
-    def __init__(self, vault_name="kv-quickstart", az=None):
-        self.az = az
+    def __init__(self, vault_name="kv-quickstart"):
         self.state = State()
         self.vault = self.state.add_vault(vault_name)
         self.proxy = Proxy(self.state)
@@ -67,32 +34,17 @@ class StandIn:
         self.faults = self.proxy.faults
 
     def __enter__(self):
-        remove_abandoned_folders()
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX)))
-            (folder / "process").write_text(str(os.getpid()))
-            self.folder = folder
-            self.certificates = folder / "certificates.pem"
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
+            self.certificates = self.folder / "certificates.pem"
             self.proxy.authority.cert_pem.write_to_path(self.certificates)
-            self.azure_config = folder / "azure"
-            self.programs = folder / "programs"
-            if self.az:
-                write_az(self.programs, self.az)
+            self.azure_config = self.folder / "azure"
             stack.enter_context(self.proxy)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_):
         self._stack.close()
-
-    def sign_in_to_az(self, principal):
-        """Sign ``principal`` in to the Azure CLI, with the folder that the environment gives it.
-
-        Raises ``subprocess.CalledProcessError`` when az does not do it; it says why on its own.
-        """
-        identity = ["--username", principal.client_id, "--password", principal.client_secret]
-        command = ["az", "login", "--service-principal", *identity, "--tenant", self.state.tenant_id]
-        subprocess.run([*command, "--output", "none"], env=self.environment(), check=True)
 
     def environment(self):
         """A copy of this process's environment in which the stand-in is Azure."""
@@ -112,7 +64,6 @@ class StandIn:
             "AZURE_CLIENT_ID": sample.client_id,
             "AZURE_CLIENT_SECRET": sample.client_secret,
             "KEY_VAULT_NAME": self.vault.name,
-            "PATH": os.pathsep.join([str(self.programs), kept.get("PATH", os.defpath)]),
             # The Azure CLI's own folder, so that nobody's sign-in is read or changed.
             "AZURE_CONFIG_DIR": str(self.azure_config),
             "AZURE_CORE_COLLECT_TELEMETRY": "no",

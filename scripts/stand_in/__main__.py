@@ -1,4 +1,4 @@
-"""Run a command with the stand-in for Azure in Azure's place: ``python tests/stand_in COMMAND``."""
+"""Run a command with the stand-in for Azure in Azure's place: ``python scripts/stand_in COMMAND``."""
 
 import argparse
 import os
@@ -36,19 +36,18 @@ NO_START_UP_FILE = {
 def main(arguments=None):
     """Run the command on this terminal and return its exit status, 128 + n for signal n."""
     parser = argparse.ArgumentParser(prog="stand_in", description=__doc__)
-    parser.add_argument("--az", metavar="AZ", help="start without a vault, with this Azure CLI, signed out")
+    parser.add_argument("--empty", action="store_true", help="start without a vault and a service principal")
     parser.add_argument("--trace", action="store_true", help="show each request on standard error")
-    parser.add_argument("--again", metavar="LINE", help="what to type after COMMAND has failed")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args(arguments)
     if not options.command:
         parser.error("which command?")
-    with StandIn(az=options.az) as stand_in:
+    with StandIn() as stand_in:
         # As the tutorial creates it.
         stand_in.vault.retention_days = 7
         prompt = {"PROMPT": "(stand-in) $G "} if os.name == "nt" else {"PS1": "(stand-in) $ "}
         environment = stand_in.environment() | prompt
-        if options.az:
+        if options.empty:
             stand_in.state.vaults.clear()
             stand_in.state.groups.clear()
             for name in ("KEY_VAULT_NAME", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
@@ -56,10 +55,7 @@ def main(arguments=None):
         if options.trace:
             stand_in.log.trace = Trace(sys.stderr)
         program, *rest = options.command
-        status = run([program, *NO_START_UP_FILE.get(Path(program).stem.lower(), []), *rest], environment)
-    if options.again and status:
-        print(f"To run the demo again:\n{options.again}", file=sys.stderr)
-    return status
+        return run([program, *NO_START_UP_FILE.get(Path(program).stem.lower(), []), *rest], environment)
 
 
 def run(command, environment):

@@ -11,7 +11,7 @@ client libraries run against it unchanged. What each host answers is in the modu
 ``state`` is what they share, ``proxy`` the way to them, ``environment`` what leads a command there;
 ``az`` signs people in there, ``faults`` lets a test say what goes wrong, and ``trace`` shows an
 audience what is asked and answered.
-``python tests/stand_in COMMAND`` runs COMMAND in that environment.
+``python scripts/stand_in COMMAND`` runs COMMAND in that environment.
 """
 
 from .environment import StandIn

@@ -1,13 +1,17 @@
 """The way in: an HTTPS proxy on the loopback that ends TLS and answers for Azure's hosts."""
 
+import base64
 import contextlib
+import hmac
+import secrets
 import socket
+import socketserver
 import ssl
 import struct
 import sys
 import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import trustme
 
@@ -84,7 +88,8 @@ class Proxy:
     """Answers for Azure's hosts on a port of 127.0.0.1, in threads of its own.
 
     A context manager. ``authority`` is the trustme authority that its certificates come from,
-    ``url`` where it listens, ``log`` what it was asked, ``faults`` what is to go wrong.
+    ``url`` where it listens, with a password, ``authorization`` the header that proves to know it,
+    ``log`` what it was asked, ``faults`` what is to go wrong.
     """
 
     def __init__(self, state):
@@ -95,7 +100,10 @@ class Proxy:
         self._contexts = {}
         self._server = _Server(("127.0.0.1", 0), _Tunnel)
         self._server.proxy = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        # So that no other user of this machine can use it.
+        credentials = f"stand-in:{secrets.token_urlsafe(16)}"
+        self.url = f"http://{credentials}@127.0.0.1:{self._server.server_address[1]}"
+        self.authorization = f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
@@ -135,7 +143,8 @@ class Proxy:
             return responder(self.state, request)
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(socketserver.ThreadingTCPServer):
+    # Not http.server's: that one looks up the name of this machine, which takes seconds without a network.
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
@@ -223,6 +232,10 @@ class _Tunnel(_Handler):
         return super().parse_request()
 
     def do_CONNECT(self):
+        given = self.headers.get("Proxy-Authorization", "").encode()
+        if not hmac.compare_digest(given, self.server.proxy.authorization.encode()):
+            self.close_connection = True
+            return self.send(Answer(407, headers={"Proxy-Authenticate": "Basic"}))
         host, _, port = self.path.lower().rpartition(":")
         fault = self.server.proxy.faults.take(Request("CONNECT", host, "", self.headers))
         if fault:

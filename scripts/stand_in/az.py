@@ -1,0 +1,27 @@
+"""The Azure CLI, as the demo has it: ``python az.py ARGUMENTS ...`` runs az with these arguments.
+
+STAND_IN_AZ in the environment is az's program, or a Python that has the Azure CLI. To sign somebody in,
+az would open a browser, and that would leave this machine. So it is told to use a code, which the
+stand-in accepts.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# With these, az login opens no browser.
+WITHOUT_BROWSER = {"--service-principal", "--identity", "-i", "--username", "-u", "--use-device-code"}
+HELP = {"--help", "-h"}
+
+if __name__ == "__main__":
+    az, arguments = os.environ.pop("STAND_IN_AZ", ""), sys.argv[1:]
+    if not az:
+        print("az: not found. For the Azure CLI, start the demo with --az.", file=sys.stderr)
+        sys.exit(127)
+    if arguments[:1] == ["login"] and not (WITHOUT_BROWSER | HELP) & set(arguments):
+        arguments.append("--use-device-code")
+    command = [az, "-I", "-m", "azure.cli"] if Path(az).stem.startswith("python") else [az]
+    if os.name == "nt":
+        sys.exit(subprocess.call(command + arguments))
+    os.execv(az, command + arguments)
