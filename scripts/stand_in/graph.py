@@ -1,8 +1,9 @@
 """Microsoft Graph, graph.microsoft.com: who is signed in, and who a service principal is.
 
-Recorded: which requests the Azure CLI 2.91.0 sends, and that /me is refused to a service principal
-with 400. The fields are those of https://learn.microsoft.com/graph/api/resources/serviceprincipal,
-.../user, .../application and .../passwordcredential.
+It knows the requests of the Azure CLI 2.91.0. That /me is refused to a service principal with 400 is what the
+Azure CLI reports; the fields are those of
+https://learn.microsoft.com/graph/api/resources/serviceprincipal, .../user, .../application, and
+.../passwordcredential.
 """
 
 import re
@@ -111,6 +112,14 @@ def _one(state, request, claims, object_id):
     return Answer(200, _document(principal)) if principal else _not_found(object_id)
 
 
+def _user(state, request, claims, name):
+    """A user, by object ID or user principal name."""
+    for one in state.principals:
+        if isinstance(one, User) and name.lower() in (one.object_id, one.name.lower()):
+            return Answer(200, _document(one))
+    return _not_found(name)
+
+
 def _by_ids(state, request, claims):
     wanted = (request.json({"ids": [str]}) or {}).get("ids") or []
     found = [one for one in state.principals if one.object_id in wanted and one.is_in_tenant]
@@ -195,7 +204,8 @@ ROUTES = [
     ("GET", "/v1.0/me", _me),
     ("GET", "/v1.0/servicePrincipals", _service_principals),
     ("GET", "/v1.0/users", _users),
-    ("GET", "/v1.0/(servicePrincipals|users|directoryObjects)/(?P<object_id>[^/]+)", _one),
+    ("GET", "/v1.0/users/(?P<name>[^/]+)", _user),
+    ("GET", "/v1.0/(servicePrincipals|directoryObjects)/(?P<object_id>[^/]+)", _one),
     ("POST", "/v1.0/directoryObjects/getByIds", _by_ids),
     ("GET", "/v1.0/applications", _applications),
     ("POST", "/v1.0/applications", _add_application),

@@ -1,6 +1,7 @@
 """Key Vault's data plane, {vault}.vault.azure.net: secrets and deleted secrets.
 
-Statuses, codes, inner codes, messages and fields are recorded, except where a line says otherwise.
+Statuses, codes, inner codes, messages, and fields are those of public test recordings of the Azure SDKs,
+except where a line says otherwise.
 """
 
 import base64
@@ -32,6 +33,11 @@ DATA_ACTIONS = {
     "recover": "recover/action",
     "purge": "purge/action",
 }
+# Those of azure.keyvault.secrets.ApiVersion, the one before them, and previews.
+API_VERSION = re.compile(
+    r"2015-06-01|2016-10-01|7\.[0-6](-preview(\.\d)?)?|2025-07-01|2026-04-01|202\d-\d\d-01-preview"
+)
+LATEST_API_VERSION = "2026-04-01"
 SECRET_NAME = re.compile("[0-9a-zA-Z-]{1,127}")
 # What a client may set of a secret, besides its value.
 PROPERTIES = {
@@ -50,14 +56,22 @@ def answer(state, vault, request):
     except jwt.InvalidTokenError as problem:
         return _unauthorized(state, request, problem)
 
-    route, parts = find_route(ROUTES, request)
-    if route is None and request.method == "PUT" and request.path == "/secrets/":
+    # A request without any is answered, too: no public test recording has one.
+    version = request.query.get("api-version", LATEST_API_VERSION)
+    if not API_VERSION.fullmatch(version):
+        message = (
+            f"The specified version ({version}) is not recognized. Consider using the latest supported "
+            f"version ({LATEST_API_VERSION})."
+        )
+        return _invalid(message)
+    if request.method == "PUT" and request.path == "/secrets/":
         return error(405, "MethodNotAllowed", "HTTP PUT not allowed")
+    route, parts = find_route(ROUTES, request)
     if route is None:
         return error(501, "NotImplemented", unknown(request))
+    # No public test recording has a name that is empty or has a slash, other than the PUT above.
     if not SECRET_NAME.fullmatch(parts.get("name", "-")):
-        message = f"The request URI contains an invalid name: {parts['name']}"
-        return error(400, "BadParameter", message)
+        return _invalid(f"The request URI contains an invalid name: {parts['name']}")
     _, _, operation, work = route
     return _refusal(state, vault, claims, operation, parts.get("name")) or work(vault, request, **parts)
 
@@ -103,7 +117,7 @@ def _refusal(state, vault, claims, operation, name):
     if vault.is_rbac and state.has_role(claims["oid"], vault):
         return None
     if vault.is_rbac:
-        # What stands there for the list of all secrets was not recorded.
+        # For the list of all secrets, what stands there is a guess.
         resource = state.path_of(vault) + (f"/secrets/{name}" if name else "")
         message = (
             "Caller is not authorized to perform action on resource.\r\n"
@@ -126,7 +140,7 @@ def _refusal(state, vault, claims, operation, name):
         f"on key vault '{place}'. For help resolving this issue, "
         "please see https://go.microsoft.com/fwlink/?linkid=2125287"
     )
-    # Inferred from recordings: which of the two depends on whether the identity is on any policy.
+    # Which of the two seems to depend on whether the identity is on any policy.
     on_a_policy = any(policy.get("objectId") == claims["oid"] for policy in vault.access_policies)
     return error(403, "Forbidden", message, "ForbiddenByPolicy" if on_a_policy else "AccessDenied")
 
@@ -153,8 +167,8 @@ BUSY = {
 
 
 def _busy(condition):
-    # The message, and that others than a purge get it too, are those of keys in the recordings of
-    # azure-sdk-for-js, 2019.
+    # The message, and that others than a purge get it too, are those of keys in the public test
+    # recordings of azure-sdk-for-js, 2019.
     done, code = BUSY[condition]
     return error(409, "Conflict", f"Secret is currently being {done}.", code)
 
@@ -206,9 +220,15 @@ def _properties(body):
 
 
 def _set(vault, request, name):
+    if request.body and "Content-Type" not in request.headers:
+        message = (
+            "The request contains an entity body but no Content-Type header. The inferred media type "
+            "'application/octet-stream' is not supported for this resource."
+        )
+        return Answer(415, {"Message": message})
     body = request.json(PROPERTIES | {"value": str})
     if body is None or body.get("value") is None:
-        # The wording was not recorded.
+        # The wording is the stand-in's own.
         return _invalid("The request body is not that of a secret with a value.")
     if len(body["value"].encode("utf-8", "surrogatepass")) > LARGEST_VALUE:
         message = f"Secret is beyond the maximum permitted length of {LARGEST_VALUE} characters."
@@ -233,7 +253,7 @@ def _set(vault, request, name):
 def _update(vault, request, name, version):
     body = request.json(PROPERTIES)
     if body is None:
-        # The wording was not recorded.
+        # The wording is the stand-in's own.
         return _invalid("The request body is not that of a secret's properties.")
     secret, found = _find_version(vault, name, version)
     if secret is None:
@@ -259,7 +279,8 @@ def _get(vault, request, name, version):
 def _list_versions(vault, request, name):
     secret = vault.find(name) if vault.condition(name) == "live" else None
     versions = secret.versions if secret else []
-    return _page(request, {one.identifier: _bundle(vault, secret, one) for one in versions})
+    note = "the name is in use" if versions else "no versions"
+    return _page(request, {one.identifier: _bundle(vault, secret, one) for one in versions}, note)
 
 
 def _list(vault, request):
@@ -272,11 +293,11 @@ def _list_deleted(vault, request):
     return _page(request, {name: _deleted_bundle(vault, one) for name, one in deleted.items()})
 
 
-def _page(request, bundles):
+def _page(request, bundles, note=""):
     """One page of bundles, in the order of their keys; the token for the next page is its first key."""
     size = request.query.get("maxresults", str(LARGEST_PAGE))
     if size not in [str(number) for number in range(1, LARGEST_PAGE + 1)]:
-        # The wording was not recorded.
+        # The wording is the stand-in's own.
         return _invalid(f"maxresults must be between 1 and {LARGEST_PAGE}.")
     keys = sorted(key for key in bundles if key >= request.query.get("skiptoken", ""))
     page, rest = keys[: int(size)], keys[int(size) :]
@@ -285,7 +306,7 @@ def _page(request, bundles):
         version = request.query.get("api-version", "")
         query = urlencode({"api-version": version, "$skiptoken": rest[0], "maxresults": size}, safe="$")
         next_link = f"https://{request.host}:443{request.path}?{query}"
-    return Answer(200, {"value": [bundles[key] for key in page], "nextLink": next_link})
+    return Answer(200, {"value": [bundles[key] for key in page], "nextLink": next_link}, note=note)
 
 
 def _backup(vault, request, name):
@@ -367,8 +388,8 @@ def _purge(vault, request, name):
     return Answer(204)
 
 
-_SECRET = "/secrets/(?P<name>[^/]+)"
-_DELETED = "/deletedsecrets/(?P<name>[^/]+)"
+_SECRET = "/secrets/(?P<name>.*?)"
+_DELETED = "/deletedsecrets/(?P<name>.*?)"
 
 # Method, path, the operation that takes a permission, and what it does.
 ROUTES = [

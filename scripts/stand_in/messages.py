@@ -69,13 +69,15 @@ class Answer:
     """An answer: a status, a document, and headers.
 
     The document is sent as JSON; None is no body, and bytes are a page as they stand. ``raw``, if a
-    test gives it, is sent in place of all that, and the connection is reset after it.
+    test gives it, is sent in place of all that, and the connection is reset after it. ``note`` is what
+    the trace says of it.
     """
 
     status: int
     document: object = None
     headers: dict = field(default_factory=dict)
     raw: bytes | None = None
+    note: str = ""
 
     @property
     def body(self):
@@ -125,10 +127,11 @@ def find_route(routes, request):
     """The first of ``routes`` that takes the request's method and path, and the path's parts.
 
     A route is a tuple that begins with a method and a pattern for the whole path, whose case does
-    not count. The parts are the pattern's named groups. (None, {}) when no route fits.
+    not count. The parts are the pattern's named groups, percent-encoding undone, so that they may have
+    slashes. (None, {}) when no route fits.
     """
     for route in routes:
-        found = re.fullmatch(route[1], request.path, re.IGNORECASE)
+        found = re.fullmatch(route[1], request.target.partition("?")[0], re.IGNORECASE)
         if request.method == route[0] and found:
-            return route, found.groupdict()
+            return route, {name: part and unquote(part) for name, part in found.groupdict().items()}
     return None, {}

@@ -35,7 +35,7 @@ class Exchange:
     is 0 for a CONNECT that was refused.
 
     ``path`` is without the query; ``status`` is 0 where there was no answer. Bodies and headers are
-    not kept: they hold secrets.
+    not kept: they hold secrets. ``note`` is what the trace says of it.
     """
 
     connection: int
@@ -44,6 +44,7 @@ class Exchange:
     path: str
     status: int
     error_code: str
+    note: str = ""
 
     def __str__(self):
         return f"{self.method} {self.path} {self.status}"
@@ -304,5 +305,6 @@ class _Exchanges(_Handler):
                 request.path,
                 answer.status,
                 answer.error_code,
+                answer.note,
             )
         )

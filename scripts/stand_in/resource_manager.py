@@ -1,20 +1,21 @@
 """Azure Resource Manager, management.azure.com: subscriptions, resource groups, vaults, roles.
 
-Recorded: what the Azure CLI 2.91.0 asks, how it takes the answers, that a new vault is an RBAC vault
-unless it is asked for otherwise, and the errors VaultNameNotValid, ConflictError and MethodNotAllowed.
-The fields are those of https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults,
-.../rest/api/resources and .../rest/api/authorization; the other errors are those that people quote,
-except where a line says otherwise.
+It knows the requests of the Azure CLI 2.91.0. The fields are those of
+https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults, .../rest/api/resources, and
+.../rest/api/authorization. Which of them are left out, and the errors VaultNameNotValid, ConflictError, and
+MethodNotAllowed, are in public test recordings of the Azure SDKs and the Azure CLI. The other errors are those
+that people quote, except where a line says otherwise.
 """
 
 import re
 import uuid
+from ipaddress import IPv4Network
 
 import jwt
 
 from . import tokens
 from .messages import Answer, error, find_route, unknown
-from .state import DAY, OFFICER_ROLE, RoleAssignment, User, Vault, timestamp
+from .state import DAY, OFFICER_ROLE, RoleAssignment, User, Vault, covers, timestamp
 
 HOST = "management.azure.com"
 VAULT_TYPE = "Microsoft.KeyVault/vaults"
@@ -30,6 +31,9 @@ REGIONS = {
         *("East Asia", "Southeast Asia", "Japan East", "Korea Central", "Australia East"),
     )
 }
+# Private addresses, https://learn.microsoft.com/azure/key-vault/general/network-security
+# 127.0.0.1 is accepted here: it is where clients come from.
+PRIVATE_RANGES = [IPv4Network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 GROUP = {"location": str, "tags": {str: str}}
 # What can be set of a vault and is kept as it is.
 EXTRAS = {
@@ -46,7 +50,7 @@ VAULT = {
         "createMode": str,
         "enablePurgeProtection": bool,
         "enableRbacAuthorization": bool,
-        "networkAcls": {"defaultAction": str, "ipRules": [{"value": str}]},
+        "networkAcls": {"defaultAction": str, "ipRules": [{"value": str}], "virtualNetworkRules": [dict]},
         "publicNetworkAccess": str,
         "softDeleteRetentionInDays": int,
         **EXTRAS,
@@ -169,15 +173,15 @@ def _region_refusal(body, what, of_what, code):
 
 
 def _group_document(state, name):
-    name, tags = state.group_details.get(name.lower(), (name, {}))
-    return {
+    name, tags = state.group_details.get(name.lower(), (name, None))
+    document = {
         "id": f"{_subscription_path(state)}/resourceGroups/{name}",
         "name": name,
         "type": "Microsoft.Resources/resourceGroups",
         "location": state.groups[name.lower()],
-        "tags": tags,
         "properties": {"provisioningState": "Succeeded"},
     }
+    return document if tags is None else document | {"tags": tags}
 
 
 def _put_group(state, request, group):
@@ -193,7 +197,7 @@ def _put_group(state, request, group):
         message = f"Invalid resource group location '{location}'. The Resource group already exists in "
         return error(409, "InvalidResourceGroupLocation", f"{message}location '{known}'.")
     state.groups[group.lower()] = location
-    state.group_details[group.lower()] = group, body.get("tags") or {}
+    state.group_details[group.lower()] = group, body.get("tags")
     return Answer(200 if known else 201, _group_document(state, group))
 
 
@@ -210,13 +214,6 @@ def _list_groups(state, request):
 
 
 def _delete_group(state, request, group):
-    if state.locks.get(group.lower()):
-        path = f"{_subscription_path(state)}/resourceGroups/{group}"
-        message = (
-            f"The scope '{path}' cannot perform delete operation because following scope(s) are locked: "
-            f"'{path}'. Please remove the lock and try again."
-        )
-        return error(409, "ScopeLocked", message)
     for vault in state.vaults_in(group):
         state.delete_vault(vault)
     del state.groups[group.lower()]
@@ -264,16 +261,19 @@ def _vault_document(state, vault):
             "tenantId": state.tenant_id,
             "accessPolicies": vault.access_policies,
             "enabledForDeployment": False,
+            "enabledForDiskEncryption": False,
+            "enabledForTemplateDeployment": False,
             "enableSoftDelete": True,
             "softDeleteRetentionInDays": vault.retention_days,
             "enableRbacAuthorization": vault.is_rbac,
             "vaultUri": f"https://{vault.name}.vault.azure.net/",
             "provisioningState": "Succeeded",
             "publicNetworkAccess": vault.public_network_access,
-            "networkAcls": vault.network_acls,
             **vault.extras,
         },
     }
+    if vault.network_acls:
+        document["properties"]["networkAcls"] = vault.network_acls
     if vault.is_purge_protected:
         document["properties"]["enablePurgeProtection"] = True
     return document
@@ -314,7 +314,9 @@ def _put_vault(state, request, group, name):
     vault.is_purge_protected = properties.get("enablePurgeProtection", vault.is_purge_protected)
     vault.is_rbac = properties.get("enableRbacAuthorization", vault.is_rbac)
     vault.public_network_access = properties.get("publicNetworkAccess", vault.public_network_access)
-    vault.network_acls = properties.get("networkAcls", vault.network_acls)
+    if "networkAcls" in properties:
+        given = {name: value for name, value in properties["networkAcls"].items() if value is not None}
+        vault.network_acls = {"ipRules": [], "virtualNetworkRules": []} | given
     vault.extras |= {name: properties[name] for name in EXTRAS if name in properties}
     return Answer(200, _vault_document(state, vault))
 
@@ -360,7 +362,7 @@ def _properties_refusal(vault, properties):
     """Why a vault cannot have these properties, or None."""
     retention_days = properties.get("softDeleteRetentionInDays", 90)
     if not 7 <= retention_days <= 90:
-        # The wording was not recorded.
+        # The wording is the stand-in's own.
         return _bad_request('The property "softDeleteRetentionInDays" must be between 7 and 90.')
     if vault and "softDeleteRetentionInDays" in properties and retention_days != vault.retention_days:
         message = 'The property "softDeleteRetentionInDays" has been set already and it can\'t be modified.'
@@ -371,6 +373,23 @@ def _properties_refusal(vault, properties):
             "a vault is an irreversible action."
         )
         return _bad_request(message)
+    return _ip_rules_refusal((properties.get("networkAcls") or {}).get("ipRules") or [])
+
+
+def _ip_rules_refusal(rules):
+    """Why a vault's firewall cannot have these IP rules, or None."""
+    for number, rule in enumerate(rules):
+        value = rule.get("value")
+        where = f"Invalid value found at properties.networkAcls.ipRules[{number}].value: {value}"
+        try:
+            network = IPv4Network(value or "", strict=False)
+        except ValueError:
+            # The wording is the stand-in's own.
+            return _bad_request(f"{where} is neither an IPv4 address nor a range of them.")
+        for private in PRIVATE_RANGES:
+            if network.subnet_of(private):
+                forbidden = f"{private[0]}\u2013{private[-1]} (private IP addresses)"
+                return _bad_request(f"{where} belongs to forbidden range {forbidden}")
     return None
 
 
@@ -414,7 +433,7 @@ def _list_deleted_vaults(state, request):
     return _page(_deleted_document(state, vault) for vault in state.deleted_vaults.values())
 
 
-def _list_hsms(state, request):
+def _list_hsms(state, request, group=None):
     return _page([])
 
 
@@ -445,7 +464,7 @@ def _purge_vault(state, request, location, name):
 # Roles.
 
 
-def _role_definition(state, scope):
+def _role_definition(state):
     path = f"{_subscription_path(state)}/providers/Microsoft.Authorization/roleDefinitions"
     return {
         "id": f"{path}/{OFFICER_ROLE}",
@@ -463,7 +482,10 @@ def _role_definition(state, scope):
 
 def _list_role_definitions(state, request, scope):
     wanted = re.search("roleName eq '([^']*)'", request.query.get("filter", ""), re.IGNORECASE)
-    definition = _role_definition(state, scope)
+    definition = _role_definition(state)
+    # "az role assignment list" asks for all of them, too, to look up the names of those that are assigned.
+    if not wanted and not request.headers.get("CommandName", "").startswith("role assignment"):
+        return error(501, "NotImplemented", unknown("all role definitions"))
     if wanted and wanted[1].lower() != definition["properties"]["roleName"].lower():
         return error(501, "NotImplemented", unknown(f"the role {wanted[1]}"))
     return _page([definition])
@@ -505,47 +527,26 @@ def _put_role_assignment(state, request, scope, name):
 
 
 def _list_role_assignments(state, request, scope):
-    """Those above and below the scope, for the one object ID that the filter names, if it does."""
-    wanted = re.search("'([^']*)'", request.query.get("filter", ""))
+    """Those at the scope and above it, and also below it unless the filter has atScope().
+
+    They are those of the one object ID that the filter names, if it does. See
+    https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-scope
+    """
+    asked = request.query.get("filter", "")
+    wanted = re.search("'([^']*)'", asked)
     return _page(
         _assignment_document(state, one)
         for one in state.role_assignments
-        if wanted is None or one.object_id == wanted[1]
+        if (wanted is None or one.object_id == wanted[1])
+        and (covers(one.scope, scope) or ("atScope()" not in asked and covers(scope, one.scope)))
     )
-
-
-# Locks.
-
-
-def _list_locks(state, request, group):
-    path = f"{_subscription_path(state)}/resourceGroups/{group}/providers/Microsoft.Authorization/locks"
-    return _page(
-        {
-            "id": f"{path}/{name}",
-            "name": name,
-            "type": "Microsoft.Authorization/locks",
-            "properties": {"level": "CanNotDelete"},
-        }
-        for name in state.locks.get(group.lower(), [])
-    )
-
-
-def _list_all_locks(state, request):
-    return _page(
-        lock for group in state.locks for lock in _list_locks(state, request, group).document["value"]
-    )
-
-
-def _delete_lock(state, request, group, name):
-    if name not in state.locks.get(group.lower(), []):
-        return Answer(204)
-    state.locks[group.lower()].remove(name)
-    return Answer(200)
 
 
 _SUBSCRIPTION = "/subscriptions/(?P<subscription>[^/]+)"
 _GROUP = f"{_SUBSCRIPTION}/resourcegroups/(?P<group>[^/]+)"
 _VAULT = f"{_GROUP}/providers/Microsoft.KeyVault/vaults/(?P<name>[^/]+)"
+# In the subscription, or in one of its groups.
+_ANYWHERE = f"{_SUBSCRIPTION}(/resourcegroups/(?P<group>[^/]+))?/providers/Microsoft.KeyVault"
 _KEY_VAULT = f"{_SUBSCRIPTION}/providers/Microsoft.KeyVault"
 _DELETED = f"{_KEY_VAULT}/locations/(?P<location>[^/]+)/deletedVaults/(?P<name>[^/]+)"
 _ROLES = "(?P<scope>.*?)/providers/Microsoft.Authorization"
@@ -568,16 +569,13 @@ ROUTES = [
     ("GET", _VAULT, _get_vault),
     ("PUT", _VAULT, _put_vault),
     ("DELETE", _VAULT, _delete_vault),
-    ("GET", f"{_KEY_VAULT}/vaults", _list_vaults),
-    ("GET", f"{_GROUP}/providers/Microsoft.KeyVault/vaults", _list_vaults),
+    ("GET", f"{_ANYWHERE}/vaults", _list_vaults),
+    ("GET", f"{_ANYWHERE}/managedHSMs", _list_hsms),
     ("GET", f"{_KEY_VAULT}/deletedVaults", _list_deleted_vaults),
-    ("GET", f"{_KEY_VAULT}/(managedHSMs|deletedManagedHSMs)", _list_hsms),
+    ("GET", f"{_KEY_VAULT}/deletedManagedHSMs", _list_hsms),
     ("GET", _DELETED, _get_deleted_vault),
     ("POST", f"{_DELETED}/purge", _purge_vault),
     ("GET", f"{_ROLES}/roleDefinitions", _list_role_definitions),
     ("PUT", f"{_ROLES}/roleAssignments/(?P<name>[^/]+)", _put_role_assignment),
     ("GET", f"{_ROLES}/roleAssignments", _list_role_assignments),
-    ("GET", f"{_GROUP}/providers/Microsoft.Authorization/locks", _list_locks),
-    ("GET", f"{_SUBSCRIPTION}/providers/Microsoft.Authorization/locks", _list_all_locks),
-    ("DELETE", f"{_GROUP}/providers/Microsoft.Authorization/locks/(?P<name>[^/]+)", _delete_lock),
 ]

@@ -6,6 +6,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from ipaddress import IPv4Address, IPv4Network
 
 DAY = 24 * 60 * 60  # seconds
 
@@ -17,6 +18,11 @@ OFFICER_ROLE = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
 def timestamp(seconds):
     """Seconds since 1970 as Azure Resource Manager writes them, in UTC."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def covers(scope, path):
+    """Whether a path of Azure Resource Manager is that of a scope or below it, whatever the case."""
+    return f"{path}/".lower().startswith(f"{scope.rstrip('/')}/".lower())
 
 
 SECRET_PERMISSIONS = {"backup", "delete", "get", "list", "purge", "recover", "restore", "set"}
@@ -31,7 +37,6 @@ class ClientSecret:
 
     value: str = field(default_factory=lambda: secrets.token_hex(20))
     key_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    is_expired: bool = False
     is_of_application: bool = True
 
 
@@ -110,10 +115,10 @@ class Vault:
 
     ``access_policies``, ``network_acls``, ``tags``, and ``extras``, which are other properties, are kept
     as Azure Resource Manager writes them; ``purged`` has the time of the last purge by the secret's name
-    in lower case. A deletion is through ``deletion_seconds`` after it was asked for: 2 s in one
-    recording, 5 s in another; 1.8 s here, so that the client library's first poll finds nothing yet,
-    even on a machine that is busy, and its second one, 2 s later, ends the wait. Recoveries and
-    purges take as long.
+    in lower case. A deletion is through ``deletion_seconds`` after it was asked for: 2 s in one public
+    test recording of an Azure SDK, 5 s in another; 1.8 s here, so that the client library's first poll
+    finds nothing yet, even on a machine that is busy, and its second one, 2 s later, ends the wait.
+    Recoveries and purges take as long.
     """
 
     name: str
@@ -145,8 +150,8 @@ class Vault:
     def lets_in(self, address):
         """Whether the rules of the vault's firewall let an address in."""
         rules = self.network_acls or {}
-        allowed = [(rule.get("value") or "").removesuffix("/32") for rule in rules.get("ipRules") or []]
-        return rules.get("defaultAction") != "Deny" or address in allowed
+        allowed = [IPv4Network(rule["value"], strict=False) for rule in rules.get("ipRules", [])]
+        return rules.get("defaultAction") != "Deny" or any(IPv4Address(address) in one for one in allowed)
 
     def add_secret(self, name, *values, enabled=True):
         """Put a secret there as if somebody had set each of these values in turn."""
@@ -194,7 +199,6 @@ class State:
         self.vaults = {}
         self.deleted_vaults = {}
         self.role_assignments = []
-        self.locks = {}
 
     def add_vault(self, name, *, resource_group="KeyVault-PythonQS-rg"):
         """A new vault as the tutorial makes it, in a resource group that is made if need be.
@@ -217,7 +221,12 @@ class State:
         return vault
 
     def delete_vault(self, vault):
-        """Move a vault with all that it holds to the deleted ones."""
+        """Move a vault with all that it holds to the deleted ones; its role assignments are not kept.
+
+        See https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
+        """
+        path = self.path_of(vault)
+        self.role_assignments = [one for one in self.role_assignments if not covers(path, one.scope)]
         vault.deleted_at = time.time()
         self.deleted_vaults[vault.name.lower()] = self.vaults.pop(vault.name.lower())
 
@@ -240,11 +249,10 @@ class State:
 
     def has_role(self, object_id, vault):
         """Whether a role assignment lets this identity work with the secrets of an RBAC vault."""
-        path = f"{self.path_of(vault)}/".lower()
         return any(
             one.object_id == object_id
             and one.role_definition_id.lower().endswith(OFFICER_ROLE)
-            and path.startswith(f"{one.scope.lower().rstrip('/')}/")
+            and covers(one.scope, self.path_of(vault))
             for one in self.role_assignments
         )
 

@@ -11,7 +11,6 @@ NOTES = [
     (r"/devicecode 200", "a code to sign in with"),
     (r"/token 200", "a token"),
     (r"/token 4", "no token"),
-    (r"GET /secrets/[^/]+/versions 200", "is the name free?"),
     (r"PUT /secrets/[^/]+ 200", "secret set"),
     (r"GET /secrets/[^/]+/\S* 200", "secret retrieved"),
     (r"PATCH /secrets/[^/]+/\S* 200", "secret updated"),
@@ -31,6 +30,8 @@ SERVICES = {
     "management.azure.com": "Resources",
     "graph.microsoft.com": "Graph",
 }
+# Where az looks for its updates. It goes on without an answer, so a refusal there is no failure.
+AZ_UPDATES = "azcliprod.blob.core.windows.net"
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 GREEN, YELLOW, RED = 32, 33, 31
 # In columns: a path of a good run is no longer, and the widest note still fits.
@@ -51,7 +52,9 @@ class Trace:
         self.has_color = stream.isatty() and not os.environ.get("NO_COLOR")
 
     def show(self, exchange):
-        """Write the line of one exchange."""
+        """Write the line of one exchange, unless az has only looked for its updates."""
+        if exchange.host == AZ_UPDATES:
+            return
         is_tunnel = exchange.method == "CONNECT"
         path = UUID.sub("{id}", exchange.host + exchange.path if is_tunnel else exchange.path)
         path = "".join(character if character.isprintable() else "?" for character in path)
@@ -60,7 +63,8 @@ class Trace:
         status = str(exchange.status or "???")
         if self.has_color:
             color = {"2": GREEN, "4": YELLOW}.get(status[0], RED)
-            status = f"\033[{color}m{status}\033[0m"
+            # Bold, because yellow and green alone are hard to read on a light projector.
+            status = f"\033[1;{color}m{status}\033[0m"
         line = f"{service(exchange):<9} {exchange.method:<7} {path:<{PATH_WIDTH}} {status} {note(exchange)}"
         print(line.rstrip(), file=self.stream, flush=True)
 
@@ -76,4 +80,4 @@ def note(exchange):
     """What an exchange was, in a few words; an error that is not expected is named by its code."""
     text = f"{service(exchange)} {exchange} {exchange.error_code}"
     found = next((words for pattern, words in NOTES if re.search(pattern, text)), exchange.error_code)
-    return str(found)[:NOTE_WIDTH]
+    return str(exchange.note or found)[:NOTE_WIDTH]

@@ -1,0 +1,291 @@
+"""The stand-in's Key Vault, over the wire."""
+
+import math
+import re
+from urllib.parse import unquote
+
+import pytest
+from conftest import HOST, Wire, assert_error
+from stand_in import tokens
+from stand_in.state import DAY, SECRET_PERMISSIONS
+
+URL = f"https://{HOST}"
+SECRET, DELETED = "/secrets/my-secret", "/deletedsecrets/my-secret"
+PUT = f"PUT {SECRET}"
+
+
+def send(vault, asked, **body):
+    """The answer to a request, given as its method and path; its body suits any of them by default."""
+    return vault(*asked.split(), json=body or {"value": "YWJj"})
+
+
+def listed(vault, path):
+    """The bundles on the first page of a list."""
+    return vault("GET", path).json()["value"]
+
+
+def last_part(bundle):
+    """The version that a bundle is of, or the secret's name where it is of no version."""
+    return bundle["id"].rpartition("/")[2]
+
+
+@pytest.fixture(autouse=True)
+def all_permissions(stand_in):
+    """Let the sample's service principal do everything."""
+    stand_in.vault.access_policies[0]["permissions"]["secrets"] = ["all"]
+
+
+def test_token_that_is_not_good_is_challenged(stand_in):
+    tenant = stand_in.state.tenant_id
+
+    def issue(audience=tokens.KEY_VAULT, **changes):
+        return tokens.issue(stand_in.state, stand_in.state.sample, audience, **changes)
+
+    header = issue().partition(".")[0]
+    issuers = f"https://sts.windows.net/{tenant}/, found https://sts.windows.net/other/"
+    unknown_key = "AKV10046: Unable to resolve the key used for signature validation."
+    for token, message in (
+        (None, "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token."),
+        ("abc.def.ghi", "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token."),
+        (f"{issue()[:-4]}AAAA", f"{unknown_key} EncodedJwtHeader: '{header}'."),
+        (issue(lifetime=-60), "[[]TokenExpired] Error validating token: 'S2S12086'."),
+        (issue("other"), "AKV10022: Invalid audience. Expected https://vault.azure.net, found: other."),
+        (issue(tenant_id="other"), f"AKV10032: Invalid issuer. Expected one of {issuers}."),
+    ):
+        answer = send(Wire(stand_in, HOST, token), PUT)
+        assert_error(answer, f"401 Unauthorized: {message}")
+        authority = f'Bearer authorization="https://login.microsoftonline.com/{tenant}"'
+        assert answer.headers["WWW-Authenticate"] == f'{authority}, resource="https://vault.azure.net"'
+    assert not stand_in.vault.secrets
+
+
+@pytest.mark.parametrize(
+    ("permission", "action", "requests"),
+    [
+        ("set", "setSecret/action", [PUT]),
+        ("set", "update/action", [f"PATCH {SECRET}/"]),
+        ("get", "getSecret/action", [f"GET {SECRET}/", f"GET {DELETED}"]),
+        ("list", "readMetadata/action", ["GET /secrets", f"GET {SECRET}/versions", "GET /deletedsecrets"]),
+        ("backup", "backup/action", [f"POST {SECRET}/backup"]),
+        ("restore", "restore/action", ["POST /secrets/restore"]),
+        ("delete", "delete", [f"DELETE {SECRET}"]),
+        ("recover", "recover/action", [f"POST {DELETED}/recover"]),
+        ("purge", "purge/action", [f"DELETE {DELETED}"]),
+    ],
+)
+def test_policy_or_role_decides_per_operation(vault, stand_in, permission, action, requests):
+    sample, (policy, *others) = stand_in.state.sample, stand_in.vault.access_policies
+    issuer = f"https://sts.windows.net/{stand_in.state.tenant_id}/"
+    caller = f"appid={sample.client_id};oid={sample.object_id};iss={issuer}"
+    refused = f"* '{caller}' does not have secrets {permission} permission on key vault 'kv-quickstart;*'. *"
+    resource = stand_in.state.path_of(stand_in.vault).lower()
+    for asked in requests:
+        policy["permissions"]["secrets"] = [permission]
+        stand_in.vault.access_policies = [policy, *others]
+        stand_in.vault.is_rbac = False
+        assert send(vault, asked).status_code != 403
+        policy["permissions"]["secrets"] = sorted(SECRET_PERMISSIONS - {permission})
+        assert_error(send(vault, asked), f"403 Forbidden ForbiddenByPolicy: {refused}")
+        stand_in.vault.access_policies = others
+        assert_error(send(vault, asked), f"403 Forbidden AccessDenied: {refused}")
+        stand_in.vault.is_rbac = True
+        lines = [
+            "403 Forbidden ForbiddenByRbac: Caller is not authorized to perform action on resource.",
+            f"*Caller: {caller}",
+            f"Action: 'Microsoft.KeyVault/vaults/secrets/{action}'",
+            f"Resource: '{resource}{SECRET if 'my-secret' in asked else ''}'",
+            "Assignment: (not found)",
+            "DenyAssignmentId: null",
+            "DecisionReason: null ",
+            "Vault: kv-quickstart;location=eastus",
+        ]
+        assert_error(send(vault, asked), "\r\n".join([*lines, ""]))
+
+
+def test_network_rules(vault, stand_in):
+    rules = [{"value": "1.2.3.4"}, {"value": "127.0.0.0/8"}]
+    stand_in.vault.network_acls = {"defaultAction": "Deny", "ipRules": rules}
+    assert send(vault, PUT).status_code == 200
+    rules.pop()
+    assert_error(send(vault, PUT), "403 Forbidden ForbiddenByFirewall: *\r\nClient address: 127.0.0.1\r\n*")
+    stand_in.vault.public_network_access = "Disabled"
+    assert_error(send(vault, PUT), "403 Forbidden ForbiddenByConnection: *")
+
+
+def test_secret_comes_back_everywhere_as_it_was_set(vault, stand_in):
+    stand_in.vault.retention_days, stand_in.vault.is_purge_protected = 7, True
+    attributes = {"enabled": True, "nbf": 1_600_000_000, "exp": 2_600_000_000}
+    expected = {"contentType": "text/plain", "tags": {"owner": "me"}, "attributes": attributes}
+    bundle = send(vault, PUT, value="hunter2", **expected).json()
+    assert re.fullmatch(f"{URL}{SECRET}/[0-9a-f]{{32}}", bundle.pop("id"))
+    now = bundle["attributes"]["created"]
+    attributes |= {"recoveryLevel": "CustomizedRecoverable", "recoverableDays": 7}
+    attributes |= {"created": now, "updated": now}
+    assert bundle == expected | {"value": "hunter2"}
+    assert now > 1_600_000_000
+    for asked in (
+        *(f"GET {SECRET}/", f"GET {SECRET}/versions", "GET /secrets", f"DELETE {SECRET}"),
+        *(f"GET {DELETED}", "GET /deletedsecrets", f"POST {DELETED}/recover"),
+    ):
+        answer = send(vault, asked).json()
+        (bundle,) = answer["value"] if "nextLink" in answer else [answer]
+        assert bundle.items() >= expected.items()
+
+
+def test_what_no_secret_can_be(vault, stand_in):
+    for body in (
+        *(b"", b"{", b"[]", b"{}", b'{"value": 1}', b'{"value": null}', b"\xff", b"[" * 100_000),
+        *(b'{"value": "", "tags": ["a"]}', b'{"value": "", "tags": {"a": 1}}'),
+        *(b'{"value": "", "contentType": {}}', b'{"value": "", "attributes": {"exp": "never"}}'),
+    ):
+        answer = vault("PUT", SECRET, data=body, headers={"Content-Type": "application/json"})
+        assert_error(answer, "400 BadParameter: *")
+    message = "Secret is beyond the maximum permitted length of 25600 characters."
+    assert_error(send(vault, PUT, value="é" * 12801), f"400 BadParameter SecretTooLarge: {message}")
+    assert not stand_in.vault.secrets
+    assert send(vault, PUT, value="é" * 12800).status_code == 200
+
+
+def test_body_without_content_type(vault):
+    answer = vault("PUT", SECRET, data=b'{"value": "hunter2"}')
+    assert answer.status_code == 415
+    assert answer.json()["Message"].startswith("The request contains an entity body but no Content-Type ")
+
+
+def test_versions_of_older_libraries(vault):
+    for version in ("2016-10-01", "7.0", "7.6-preview.2", "2025-07-01", "2026-01-01-preview"):
+        assert vault("GET", f"/secrets?api-version={version}").status_code == 200
+
+
+def test_newest_version_or_the_one_asked_for(vault):
+    # Names differ in case only for show.
+    first = last_part(send(vault, "PUT /secrets/My-Secret", value="1").json())
+    others = [last_part(send(vault, PUT, value=value).json()) for value in [*"2345678", ""]]
+    for path, value in (("", ""), ("/", ""), (f"/{first}", "1")):
+        bundle = vault("GET", f"/secrets/MY-secret{path}").json()
+        assert bundle["value"] == value
+        assert bundle["id"].startswith(f"{URL}/secrets/My-Secret/")
+    bundles = listed(vault, f"{SECRET}/versions")
+    assert [last_part(bundle) for bundle in bundles] == sorted([first, *others])
+    assert not any("value" in bundle for bundle in bundles)
+
+
+def test_update_changes_what_it_names(vault, stand_in):
+    attributes = {"enabled": False, "nbf": 4}
+    first = send(vault, PUT, value="1", tags={"a": "b"}, contentType="text", attributes=attributes).json()
+    newest = send(vault, PUT, value="2").json()
+    vars(stand_in.vault.find("my-secret").versions[0]).update(created=1, updated=1)
+    changes = {"contentType": None, "tags": {}, "attributes": {"enabled": True, "exp": 5}}
+    answer = send(vault, f"PATCH {SECRET}/{last_part(first)}", **changes)
+
+    bundle = vault("GET", f"{SECRET}/{last_part(first)}").json()
+    assert answer.json() | {"value": "1"} == bundle
+    assert (bundle["contentType"], bundle["tags"]) == ("text", {})
+    assert bundle["attributes"].items() >= {"enabled": True, "nbf": 4, "exp": 5, "created": 1}.items()
+    assert bundle["attributes"]["updated"] > 1
+    # Without a version, it is the newest one.
+    assert send(vault, f"PATCH {SECRET}/", tags={}).json()["id"] == newest["id"]
+    assert_error(send(vault, f"PATCH {SECRET}/", tags=5), "400 BadParameter: *")
+
+
+def test_restored_secret_has_all_that_was_backed_up(vault, stand_in):
+    send(vault, PUT, value="1", tags={"a": "b"})
+    newest = send(vault, PUT, value="2", attributes={"nbf": 5}).json()
+    backup = vault("POST", f"{SECRET}/backup").json()
+    versions = listed(vault, f"{SECRET}/versions")
+    conflict = f"409 Conflict: There was a conflict restoring the secret '{newest['id']}'. *"
+    assert_error(send(vault, "POST /secrets/restore", **backup), conflict)
+
+    stand_in.vault.secrets.clear()
+    assert send(vault, "POST /secrets/restore", **backup).json() | {"value": "2"} == newest
+    assert listed(vault, f"{SECRET}/versions") == versions
+
+
+def test_secrets_in_the_order_of_their_names(vault, stand_in):
+    names = [f"s{number:02}" for number in range(30)]
+    for name in reversed(names):
+        stand_in.vault.add_secret(name, "hunter2")
+    stand_in.vault.find("s05").deleted_at = 1
+    names.remove("s05")
+    pages = []
+    for query in ("", "&maxresults=9"):
+        path = f"/secrets?api-version=2026-04-01{query}"
+        while path:
+            answer = vault("GET", path).json()
+            pages.append([last_part(bundle) for bundle in answer["value"]])
+            path = (answer["nextLink"] or "").removeprefix(f"{URL}:443")
+
+    assert pages == [names[:25], names[25:], names[:9], names[9:18], names[18:27], names[27:]]
+    assert [last_part(bundle) for bundle in listed(vault, "/deletedsecrets")] == ["s05"]
+
+
+@pytest.mark.parametrize(
+    ("then", "status", "done", "versions"),
+    [
+        (f"GET {DELETED}", 200, "Deleted", 0),
+        (f"POST {DELETED}/recover", 200, "Recovered", 2),
+        (f"DELETE {DELETED}", 204, "Deleted", 1),
+    ],
+)
+def test_deletion_recovery_and_purge_take_a_moment(vault, stand_in, then, status, done, versions):
+    send(vault, PUT)
+    bundle = vault("DELETE", SECRET).json()
+    assert bundle["recoveryId"] == f"{URL}{DELETED}"
+    assert bundle["scheduledPurgeDate"] - bundle["deletedDate"] == 90 * DAY
+    assert vault("GET", DELETED.upper()).json() == bundle
+    assert send(vault, then).status_code == status
+
+    stand_in.vault.deletion_seconds = math.inf
+    for asked, error in (
+        (PUT, "Secret my-secret is currently being {} and cannot be re-created; retry later."),
+        (f"POST {DELETED}/recover", "Secret is currently being {}."),
+        (f"DELETE {DELETED}", "Secret is currently being {}."),
+    ):
+        assert_error(send(vault, asked), f"409 Conflict ObjectIsBeing{done}: {error.format(done.lower())}")
+    for path in (f"{SECRET}/", DELETED):
+        assert_error(vault("GET", path), "404 SecretNotFound: *")
+    for path in ("/secrets", f"{SECRET}/versions", "/deletedsecrets"):
+        assert listed(vault, path) == []
+
+    stand_in.vault.deletion_seconds = 0
+    send(vault, PUT)
+    assert len(listed(vault, f"{SECRET}/versions")) == versions
+
+
+NOT_FOUND = "404 SecretNotFound: A secret with (name/id) {} was not found in this key vault. *"
+NOT_DELETED = "404 SecretNotFound: Deleted Secret not found: {}"
+UNKNOWN = "501 NotImplemented: The stand-in for Azure does not know {}. It is for *"
+
+
+def test_errors(vault, stand_in):
+    stand_in.vault.is_purge_protected = True
+    for name in ("live", "deleted", "disabled"):
+        stand_in.vault.add_secret(name, "hunter2", enabled=name != "disabled")
+    stand_in.vault.find("deleted").deleted_at = 1
+    for asked, error in (
+        ("PUT /secrets/", "405 MethodNotAllowed: HTTP PUT not allowed"),
+        ("PUT /secrets/deleted", "409 Conflict ObjectIsDeletedButRecoverable: Secret deleted is currently *"),
+        ("GET /secrets/live/1234", NOT_FOUND.format("live/1234")),
+        ("GET /secrets/live/?api-version=9.9", "400 BadParameter: The specified version (9.9) is not *"),
+        ("GET /secrets/disabled/", "403 Forbidden SecretDisabled: Operation get is not allowed on a *"),
+        ("GET /secrets?maxresults=0", "400 BadParameter: maxresults must be between 1 and 25."),
+        ("GET /secrets?maxresults=26", "400 BadParameter: maxresults must be between 1 and 25."),
+        ("PATCH /secrets/live/1234", NOT_FOUND.format("live/1234")),
+        ("DELETE /secrets/deleted", NOT_FOUND.format("deleted")),
+        ("POST /secrets/none/backup", NOT_FOUND.format("none")),
+        ("POST /secrets/restore", "400 Malformed backup blob: Backup blob contains invalid or corrupt *"),
+        ("GET /deletedsecrets/live", NOT_DELETED.format("live")),
+        ("POST /deletedsecrets/live/recover", NOT_DELETED.format("live")),
+        ("DELETE /deletedsecrets/none", NOT_DELETED.format("none")),
+        ("DELETE /deletedsecrets/deleted", '403 Forbidden: Operation "purge" is not allowed because *'),
+        ("BREW /secrets/live", UNKNOWN.format("BREW /secrets/live")),
+        ("GET /keys", UNKNOWN.format("GET /keys")),
+    ):
+        assert_error(send(vault, asked), error)
+
+
+def test_names_that_no_secret_can_have(vault):
+    for name in ("", "my_secret", "né", "n" * 128, "a/b", "a%2fb"):
+        error = f"400 BadParameter: The request URI contains an invalid name: {unquote(name)}"
+        for asked in ("GET /secrets/{}/versions", "DELETE /secrets/{}", "GET /deletedsecrets/{}"):
+            assert_error(send(vault, asked.format(name)), error)
