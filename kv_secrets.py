@@ -26,11 +26,11 @@ def main():
 
     secret_name = input("Input a name for your secret > ")
     if not (secret_name.isascii() and secret_name.replace("-", "a").isalnum()):
-        message = f"{secret_name!r} is not a secret name."
+        message = f"{secret_name!r} is not a valid secret name."
         sys.exit(f"{message} Use only letters (A-Z, a-z), digits, and hyphens.")
     secret_value = input("Input a value for your secret > ")
 
-    # Save the secret. set_secret would add a version to a secret that exists.
+    # Save the secret. To an existing secret, set_secret would add a version.
     print(
         f"Creating a secret in {key_vault_name} called '{secret_name}'",
         f"with the value '{secret_value}' ...",
@@ -51,7 +51,7 @@ def main():
             sys.exit(f"{message} Choose a different name.")
         print(f"Your secret is '{retrieved_secret.value}'.")
 
-        # Delete the secret. This takes a few seconds, so wait for it.
+        # Delete the secret. Once the deletion has begun, all that remains is to wait.
         print(f"Deleting your secret from {key_vault_name} ...")
         poller = client.begin_delete_secret(secret_name)
     poller.wait()
@@ -64,16 +64,16 @@ EXPECTED = (AzureError, OSError, ValueError, RuntimeError, EOFError, KeyboardInt
 
 @contextlib.contextmanager
 def exit_on_error(may_be_left=None):
-    """Exit with the message of an error. Say how to delete the secret that may be left in the vault."""
+    """Exit with the message of an error. If a secret may be left in the vault, say how to delete it."""
     try:
         yield
     except EXPECTED as error:
         message = str(error) or type(error).__name__
         if isinstance(error, HttpResponseError) and error.error and error.error.message:
             message = error.error.message
-            # After 408 and 429, an earlier attempt may have succeeded.
-            is_final = 400 <= error.status_code < 500 and error.status_code not in (408, 429)
-            if is_final and error.response.request.method == "PUT":
+            # The library retries. Before a 408 or 429, an attempt may have succeeded.
+            is_refusal = 400 <= error.status_code < 500 and error.status_code not in (408, 429)
+            if is_refusal and error.response.request.method == "PUT":
                 may_be_left = None
         message = f"{message}\nSearch README.md, Troubleshooting, for this message."
         if isinstance(error, KeyboardInterrupt):
@@ -91,7 +91,7 @@ def exit_on_error(may_be_left=None):
 if __name__ == "__main__":
     logging.disable()  # azure-identity would also log the error that is printed.
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 (makes the arrow keys work; Windows does without)
+        import readline  # noqa: F401 (makes the arrow keys work; not available on Windows)
     name = os.environ.get("KEY_VAULT_NAME", "")
     if not (name.isascii() and name.replace("-", "a").isalnum()):
         sys.exit(f"KEY_VAULT_NAME is {name!r}. To set it, see README.md, Create a vault.")
