@@ -4,8 +4,8 @@ python3 scripts/demo.py                  run the sample
 python3 scripts/demo.py python my.py     run your own program
 python3 scripts/demo.py --az bash        open a shell for the whole tutorial
 
-Every start is a fresh start, and no request leaves this machine. The first run
-installs 54 MB in the folder .demo.
+Every start is a fresh start, and no request to Azure leaves this machine. The
+first run installs 54 MB in the folder .demo.
 """
 
 import argparse

@@ -39,7 +39,7 @@ else
 fi
 object_id=${identity%% *}
 echo "Subscription: ${subscription#* } (${subscription%% *})"
-echo "Identity: ${identity#* } ($object_id)"
+echo "Identity: ${identity#* } (${object_id:?az did not answer})"
 
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}
 group_exists=$(ask @ group exists --resource-group="$group")
@@ -63,7 +63,7 @@ is_rbac=$(ask properties.enableRbacAuthorization keyvault show --name="$vault" -
 if [ "$is_rbac" != true ]; then
   if $rbac; then echo 'This vault uses access policies: --rbac has no effect.'; fi
   policies=$(ask 'properties.accessPolicies[].objectId' keyvault show --name="$vault" --resource-group="$group")
-  if [[ $policies != *"$object_id"* ]]; then
+  if [[ ${policies:?az did not answer} != *"$object_id"* ]]; then
     az keyvault set-policy --name="$vault" --resource-group="$group" --object-id="$object_id" \
       --secret-permissions delete get list set --output none
   fi

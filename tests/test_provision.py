@@ -143,7 +143,7 @@ account*) echo "found: ${SUBSCRIPTION-1 Mine}" ;;
 ad*) echo "found: ${IDENTITY-2 Somebody}" ;;
 "group exists"*) echo 'found: false' ;;
 *enableRbac*) echo "found: ${IS_RBAC-false}" ;;
-"keyvault show"*) echo 'found: []' ;;
+"keyvault show"*) echo "found: ${POLICIES-[]}" ;;
 "keyvault list"*) echo 'found: ["kv-another"]' ;;
 esac
 """
@@ -197,6 +197,13 @@ class TestWithAnAzThatAnswersAtOnce:
         for number in range(1, COMMANDS + 1):
             ended = fake(AT=str(number), FAILS="yes", IS_RBAC=is_rbac)
             assert (ended.stdout, ended.returncode, len(fake.arguments())) == ("", 3, number)
+
+    @pytest.mark.parametrize("answer", ["IDENTITY", "POLICIES"])
+    def test_answer_that_is_missing_is_no_success(self, fake, answer):
+        ended = fake(**{answer: ""})
+
+        assert (ended.stdout, ended.returncode) == ("", 1)
+        assert "set-policy" not in [word for call in fake.arguments() for word in call]
 
     def test_ctrl_c_at_any_command_ends_it(self, fake):
         for number in range(1, COMMANDS + 1):
