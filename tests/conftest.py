@@ -1,6 +1,7 @@
 """What the tests share: the stand-in, the sample as a process, and requests over the wire."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,14 +20,20 @@ from stand_in.state import State
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "kv_secrets.py"
 
+VAULT = "kv-quickstart"
+DELETE_COMMAND = f"az keyvault secret delete --vault-name {VAULT} --name=my-secret"
+SEARCH = "Search README.md, Troubleshooting, for this message.\n"
+
 # The requests of a run, as faults name them.
-HOST = "kv-quickstart.vault.azure.net"
+HOST = f"{VAULT}.vault.azure.net"
 LIST = f"GET /secrets/my-secret/versions {HOST}"
 SET = f"PUT /secrets/my-secret {HOST}"
 GET = f"GET /secrets/my-secret/ {HOST}"
 DELETE = f"DELETE /secrets/my-secret {HOST}"
 POLL = f"GET /deletedsecrets/my-secret {HOST}"
 TOKEN = "/oauth2/v2.0/token"
+# With this header in an answer, the library repeats a request at once.
+AT_ONCE = {"retry-after-ms": "1"}
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -131,6 +138,18 @@ def type_both(process):
     """Type a name and a value into the running sample."""
     process.stdin.write(b"my-secret\nhunter2\n")
     process.stdin.flush()
+
+
+def assert_page_has_a_row_for(stderr):
+    """Assert that a message whose reader is sent to Troubleshooting is found there.
+
+    A row has it when a code span of its first column stands in the message as it was printed.
+    """
+    message, search, _ = stderr.partition(SEARCH)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    first_columns = re.findall(r"^\| (.*?) \|", page.partition("\n## Troubleshooting\n")[2], re.M)
+    pieces = re.findall("`(.+?)`", "\n".join(first_columns))
+    assert not search or any(piece in message for piece in pieces), message
 
 
 def live_secrets(stand_in):
