@@ -5,71 +5,74 @@
 # sets KEY_VAULT_NAME. Running it again finishes what was interrupted.
 #
 # --rbac            create a vault that uses roles instead of access policies
-# KEY_VAULT_NAME    the vault; by default, always the same name for the same
-#                   subscription, resource group, and identity
-# RESOURCE_GROUP    the resource group; by default, KeyVault-PythonQS-rg
+# KEY_VAULT_NAME    the vault; by default, the one in the resource group whose
+#                   name begins with kv-quickstart-, or else a new one
+# RESOURCE_GROUP    the resource group; by default, KeyVault-PythonQS-rg. In a
+#                   shared subscription: export RESOURCE_GROUP=anna-rg
 # LOCATION          the region; by default, the resource group's, or eastus
 # AZURE_CLIENT_ID   the service principal that gets access; by default, you
 
 set -euo pipefail
 trap 'exit 130' INT # Where az handles Ctrl-C itself, bash would go on.
+trap '[ $? = 0 ] || [ -t 3 ] || echo false >&3' EXIT # What eval runs fails, too.
 export MSYS_NO_PATHCONV=1
 exec 3>&1 >&2 # Only the last line is for eval.
 
 if [ -t 3 ] || [[ -n $* && $* != --rbac ]]; then
   sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
-  [ "$*" = --help ] && exit
-  exit 2
+  if [ "$*" = --help ]; then exit 0; else exit 2; fi
 fi
 if [ "$*" = --rbac ]; then rbac=true; else rbac=false; fi
 
-# ask EXPRESSION COMMAND: what an expression finds in the answer of an az command.
-ask() {
-  local query="join('', ['found: ', to_string($1)])" # Other lines may stand there, too.
-  az "${@:2}" --query "$query" --output tsv | tr -d '\r' | sed -n 's/^found: //p'
-}
+get() { az "$@" --output tsv | tr -d '\r'; }
 
-subscription=$(ask "join(' ', [id, name])" account show)
+subscription=$(get account show --query "join(' ', [name, id])")
+echo "Subscription: ${subscription:?az did not answer}"
 if [ -n "${AZURE_CLIENT_ID-}" ]; then
-  principal_type=ServicePrincipal no_self_perms=false
-  identity=$(ask "join(' ', [id, displayName])" ad sp show --id="$AZURE_CLIENT_ID")
+  principal_type=ServicePrincipal
+  identity=$(get ad sp show --id="$AZURE_CLIENT_ID" --query "join(' ', [displayName, id])")
 else
-  principal_type=User no_self_perms=true
-  identity=$(ask "join(' ', [id, userPrincipalName])" ad signed-in-user show)
+  principal_type=User
+  identity=$(get ad signed-in-user show --query "join(' ', [userPrincipalName, id])")
 fi
-object_id=${identity%% *}
-echo "Subscription: ${subscription#* } (${subscription%% *})"
-echo "Identity: ${identity#* } (${object_id:?az did not answer})"
+echo "Identity: ${identity:?az did not answer}"
+object_id=${identity##* }
 
 group=${RESOURCE_GROUP:-KeyVault-PythonQS-rg}
-group_exists=$(ask @ group exists --resource-group="$group")
-if [ "$group_exists" = false ]; then
+group_exists=$(get group exists --resource-group="$group")
+if [ "${group_exists:?az did not answer}" = false ]; then
   echo "Creating the resource group $group ..."
   az group create --resource-group="$group" --location="${LOCATION:-eastus}" --output none
 fi
 
 shopt -s nocasematch # Azure ignores the case of names and IDs.
-checksum=$(LC_ALL=C tr '[:upper:]' '[:lower:]' <<<"${subscription%% *} $group $object_id" | cksum)
-vault=${KEY_VAULT_NAME:-kv-quickstart-${checksum%% *}}
-vaults=$(ask '[].name' keyvault list --resource-group="$group" --resource-type vault)
+vaults=$(get keyvault list --resource-group="$group" --resource-type vault --query 'to_string([].name)')
+vault=kv-quickstart-$RANDOM$RANDOM
+if [[ ${vaults:?az did not answer} =~ \"(kv-quickstart-[^\"]*)\" ]]; then vault=${BASH_REMATCH[1]}; fi
+vault=${KEY_VAULT_NAME:-$vault}
 if [[ $vaults != *"\"$vault\""* ]]; then
   echo "Creating the vault $vault ..."
   az keyvault create --name="$vault" --resource-group="$group" ${LOCATION:+"--location=$LOCATION"} \
-    --enable-rbac-authorization "$rbac" --no-self-perms "$no_self_perms" --retention-days 7 --output none
+    --enable-rbac-authorization "$rbac" --retention-days 7 --output none
+elif [ -n "${LOCATION-}" ]; then
+  echo "The vault $vault exists: LOCATION has no effect."
 fi
 
 echo "Granting access to the vault $vault ..."
-is_rbac=$(ask properties.enableRbacAuthorization keyvault show --name="$vault" --resource-group="$group")
-if [ "$is_rbac" != true ]; then
-  if $rbac; then echo 'This vault uses access policies: --rbac has no effect.'; fi
-  policies=$(ask 'properties.accessPolicies[].objectId' keyvault show --name="$vault" --resource-group="$group")
-  if [[ ${policies:?az did not answer} != *"$object_id"* ]]; then
-    az keyvault set-policy --name="$vault" --resource-group="$group" --object-id="$object_id" \
-      --secret-permissions delete get list set --output none
-  fi
-else
-  scope=$(ask id keyvault show --name="$vault" --resource-group="$group")
-  az role assignment create --role='Key Vault Secrets Officer' --scope="$scope" \
+policies="properties.accessPolicies[].join(' ', [objectId, permissions.secrets || ['']][])"
+access=$(get keyvault show --name="$vault" --resource-group="$group" \
+  --query "[to_string(properties.enableRbacAuthorization), $policies][]")
+if [[ ${access:?az did not answer} = true* ]]; then
+  scope=$(get keyvault show --name="$vault" --resource-group="$group" --query id)
+  az role assignment create --role='Key Vault Secrets Officer' --scope="${scope:?az did not answer}" \
     --assignee-object-id="$object_id" --assignee-principal-type="$principal_type" --output none
+  echo 'A new role can take some minutes to work.'
+elif [[ $access != *"$object_id all"* ]]; then
+  # set-policy replaces the permissions of an identity, so those that it has are named, too.
+  if [[ $access =~ $object_id([a-z ]*) ]]; then granted=${BASH_REMATCH[1]}; else granted=; fi
+  # shellcheck disable=SC2086 # Each permission is a word.
+  az keyvault set-policy --name="$vault" --resource-group="$group" --object-id="$object_id" \
+    --secret-permissions delete get list set $granted --output none
 fi
+if $rbac && [[ $access != true* ]]; then echo 'This vault uses access policies: --rbac has no effect.'; fi
 printf 'export KEY_VAULT_NAME=%q\n' "$vault" >&3
