@@ -1,6 +1,7 @@
 """scripts/demo.py: the sample, or another command, with no Azure subscription, and nothing leaves this machine."""
 
 import contextlib
+import ensurepip
 import json
 import os
 import re
@@ -15,12 +16,21 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import ROOT, borrow, clean_environment, copy_of_the_project, run_demo, tutorial
+from conftest import (
+    ROOT,
+    SEARCH,
+    assert_page_has_a_row_for,
+    borrow,
+    clean_environment,
+    copy_of_the_project,
+    run_demo,
+    tutorial,
+)
 from pexpect.replwrap import REPLWrapper
 
 TYPED = "my-secret\nhunter2\n"
 DEMO = str(ROOT / "scripts/demo.py")
-INSTALLING = "Installing the demo (54 MB) in .demo, once ...\n"
+INSTALLING = "Installing the demo (52 MB) in .demo, once ...\n"
 # There, pip reads no file of the reader's, and asks nobody.
 OFFLINE = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "0"}
 
@@ -80,18 +90,18 @@ class TestCommand:
         assert re.fullmatch(rf"{re.escape(str(ROOT))}/\.demo/demo-\w+ None --az --trace\n", ended.stdout)
         assert (ended.stderr, ended.returncode) == ("", 7)
 
-    def test_environment_leads_to_the_stand_in_and_not_around_it(self):
+    def test_environment_has_the_stand_in_and_none_of_the_readers_own_settings_for_azure(self):
         proxies = ("NO_PROXY", "no_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY")
         certificates = ("SSL_CERT_DIR", "CURL_CA_BUNDLE", "AZURE_CLIENT_CERTIFICATE_PATH")
         identities = ("AZURE_TOKEN_CREDENTIALS", "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT")
         outside = dict.fromkeys(proxies + certificates + identities, "https://elsewhere.example")
         show = "import json, os; print(json.dumps(dict(os.environ)))"
-        outside |= dict.fromkeys(("ENV", "IDENTITY_HEADER", "MSI_SECRET"), "https://elsewhere.example")
-        environment = clean_environment(**outside, MY_SETTING="kept", MY_ENV="kept", ENVIRONMENT="kept")
+        outside |= dict.fromkeys(("ENV", "IDENTITY_HEADER", "NETRC", "HISTFILE"), "https://elsewhere.example")
+        environment = clean_environment(**outside, MY_ENV="kept", ENVIRONMENT="kept", PYTHONUTF8="1")
         inside = json.loads(run_demo("python", "-c", show, environment=environment).stdout)
 
         assert "https://elsewhere.example" not in inside.values()
-        assert [inside[name] for name in ("MY_SETTING", "MY_ENV", "ENVIRONMENT")] == ["kept"] * 3
+        assert [inside[name] for name in ("MY_ENV", "ENVIRONMENT", "PYTHONUTF8")] == ["kept", "kept", "1"]
         assert inside["NO_PROXY"] == "127.0.0.1"
         assert re.fullmatch(r"http://stand-in:[\w-]{20,}@127\.0\.0\.1:\d+", inside["HTTPS_PROXY"])
         assert inside["REQUESTS_CA_BUNDLE"] == inside["SSL_CERT_FILE"] == inside["NODE_EXTRA_CA_CERTS"]
@@ -143,6 +153,34 @@ class TestCommand:
                     os.killpg(process.pid, signal.SIGKILL)
         assert list(tmp_path.iterdir()) == []
 
+    def test_program_without_python_before_it_is_explained(self):
+        ended = run_demo("my.py")
+
+        assert "python my.py" in ended.stderr
+        assert ended.returncode == 2
+
+    def test_without_a_temporary_folder_is_a_sentence(self):
+        # The folders in which Python looks are closed to a process that may open nothing for writing.
+        limited = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash", sys.executable, DEMO]
+        environment = clean_environment(PYTHONDONTWRITEBYTECODE="1")
+        ended = subprocess.run(limited, env=environment, capture_output=True, text=True)
+
+        assert "No usable temporary directory found" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+    def test_history_of_the_readers_shell_stays(self, tmp_path):
+        history = "".join(f"{number}\n" for number in range(3000))
+        (tmp_path / ".bash_history").write_text(history)
+        terminal = pexpect.spawn(
+            *(sys.executable, [DEMO, "bash"]),
+            **{"env": clean_environment(HOME=str(tmp_path)), "timeout": 60},
+        )
+        terminal.expect_exact("(stand-in) $ ")
+        terminal.sendline("exit")
+        terminal.expect(pexpect.EOF)
+
+        assert (tmp_path / ".bash_history").read_text() == history
+
     def test_decides_what_ctrl_c_means(self):
         script = "trap 'echo caught; exit 42' INT; echo ready; while :; do read line; done"
         terminal = pexpect.spawn(
@@ -161,15 +199,23 @@ def project(tmp_path):
     project = copy_of_the_project(tmp_path / "my project")
     (project / "requirements.txt").write_text("pip\n")
     (project / "scripts/stand_in/requirements.txt").write_text("")
-    (project / "scripts/stand_in/__main__.py").write_text("import pip; print(pip.__file__)")
+    main = "import os, pip; print(pip.__file__, os.environ['STAND_IN_AZ'])"
+    (project / "scripts/stand_in/__main__.py").write_text(main)
     change(project, "azure.identity, azure.keyvault.secrets, jwt, trustme", "pip")
+    change(project, '["azure-cli==2.91.0"], "azure.cli"', '["pip"], "pip"')
     return project
 
 
 def change(project, old, new):
-    text = (project / "scripts/demo.py").read_text(encoding="utf-8")
+    """Change scripts/environments.py, which makes what is in .demo."""
+    text = (project / "scripts/environments.py").read_text(encoding="utf-8")
     assert old in text
-    (project / "scripts/demo.py").write_text(text.replace(old, new), encoding="utf-8")
+    (project / "scripts/environments.py").write_text(text.replace(old, new), encoding="utf-8")
+
+
+def left_in(project):
+    """What is in .demo, apart from the file that locks it."""
+    return [name for name in os.listdir(project / ".demo") if name != "lock"]
 
 
 class TestInstallation:
@@ -179,34 +225,31 @@ class TestInstallation:
         environment = clean_environment(**settings)
         with ThreadPoolExecutor() as pool:
             both = list(pool.map(lambda _: run_demo(root=project, environment=environment), range(2)))
-        (name,) = os.listdir(project / ".demo")
+        (name,) = left_in(project)
         for ended in both:
             assert ended.stdout.startswith(f"{project}/.demo/{name}/")
-            assert (ended.stderr, ended.returncode) == (INSTALLING, 0)
+            assert ended.returncode == 0
+        assert sorted(ended.stderr for ended in both) == ["", INSTALLING]
 
         moved = project.rename(tmp_path / "moved")
         ended = run_demo(root=moved, environment=environment)
         assert (ended.stdout.startswith(f"{moved}/.demo/{name}/"), ended.stderr) == (True, "")
 
-        for old, new in (
-            ("#!/bin/sh", "#!/bin/bash"),
-            ('SAMPLE + STAND_IN, "pip"', 'SAMPLE + SAMPLE, "pip"'),
-        ):
-            change(moved, old, new)
-            assert run_demo(root=moved, environment=environment).stderr == INSTALLING
-        assert len(os.listdir(moved / ".demo")) == 3
+        change(moved, "SAMPLE + STAND_IN, DEMO_IMPORTS", "SAMPLE + SAMPLE, DEMO_IMPORTS")
+        assert run_demo(root=moved, environment=environment).stderr == INSTALLING
+        assert len(left_in(moved)) == 2
 
     @pytest.mark.parametrize(
         ("old", "new", "words"),
         [
             (
-                '"pip", "the demo',
-                '"no_such_module", "the demo',
+                'DEMO_IMPORTS = "pip"',
+                'DEMO_IMPORTS = "no_such_module"',
                 "ModuleNotFoundError: No module named 'no_such_module'\n",
             ),
             (
-                "*requirements.split()",
-                "'no-such-package'",
+                "*options, *packages",
+                "*options, 'no-such-package'",
                 "No matching distribution found for no-such-package\n",
             ),
         ],
@@ -217,14 +260,18 @@ class TestInstallation:
 
         assert (ended.stdout, ended.returncode) == ("", 1)
         assert ended.stderr.startswith(INSTALLING)
-        assert ended.stderr.endswith(f"{words}Search README.md, Troubleshooting, for this message.\n")
-        assert os.listdir(project / ".demo") == []
+        assert ended.stderr.endswith(f"{words}{SEARCH}")
+        if "pip" not in old:
+            assert_page_has_a_row_for(ended.stderr)
+        assert left_in(project) == []
 
     def test_ctrl_c_while_pip_asks_the_readers_index_leaves_nothing(self, project):
-        change(project, "*requirements.split()", "'no-such-package'")
+        change(project, "*options, *packages", "*options, 'no-such-package'")
         with socket.create_server(("127.0.0.1", 0)) as index:
             url = f"http://127.0.0.1:{index.getsockname()[1]}/"
-            environment = clean_environment(**OFFLINE | {"PIP_INDEX_URL": url})
+            temporary = project.parent / "temporary"
+            temporary.mkdir()
+            environment = clean_environment(**OFFLINE | {"PIP_INDEX_URL": url, "TMPDIR": str(temporary)})
             terminal = pexpect.spawn(
                 sys.executable, [str(project / "scripts/demo.py")], env=environment, encoding="utf-8"
             )
@@ -234,7 +281,36 @@ class TestInstallation:
 
         assert terminal.before.replace("^C", "").endswith("\r\n\r\nStopped.\r\n")
         assert terminal.wait() == 1
-        assert os.listdir(project / ".demo") == []
+        assert left_in(project) == []
+        assert list(temporary.iterdir()) == []
+
+    def test_long_one_shows_on_a_terminal_that_it_goes_on(self, project):
+        change(project, "communicate(timeout=2)", "communicate(timeout=0.01)")
+        command = [str(project / "scripts/demo.py")]
+        terminal = pexpect.spawn(
+            *(sys.executable, command), env=clean_environment(**OFFLINE), encoding="utf-8", timeout=60
+        )
+        terminal.expect(pexpect.EOF)
+
+        assert re.match(r"Installing the demo \(52 MB\) in .demo, once ...\r\n(\.+\r\n)+/", terminal.before)
+
+    def test_that_was_killed_leaves_nothing_for_good(self, project):
+        (project / ".demo/new-killed/demo").mkdir(parents=True)
+        run_demo(root=project, environment=clean_environment(**OFFLINE))
+
+        assert [name.partition("-")[0] for name in left_in(project)] == ["demo"]
+
+    @pytest.mark.parametrize(("refusals", "status"), [(2, 0), (99, 1)])
+    def test_rename_that_is_refused_is_tried_again_and_then_named(self, project, refusals, status):
+        refuse = (
+            f"if seconds > 3 - {refusals}: raise PermissionError('in use')\n            return old.rename"
+        )
+        change(project, "return old.rename", refuse)
+        change(project, "seconds=10", "seconds=3")
+        ended = run_demo(root=project, environment=clean_environment(**OFFLINE))
+
+        assert (ended.stderr.removeprefix(INSTALLING), ended.returncode) == ("in use\n" * status, status)
+        assert len(left_in(project)) == 1 - status
 
     def test_folder_that_cannot_be_written_is_named_in_one_line(self, project):
         (project / ".demo").write_text("")
@@ -300,9 +376,35 @@ class TestAz:
         assert "--az needs a COMMAND, such as bash" in ended.stderr
 
     def test_is_missing_without_the_option(self, tmp_path):
-        ended = run_demo("az", "login", environment=clean_environment(PATH="/usr/bin:/bin"))
-        assert ended.stderr == "az: not found. For the Azure CLI, start the demo with --az.\n"
-        assert ended.returncode == 127
+        (tmp_path / "az").write_text("#!/bin/sh\necho mine\n")
+        (tmp_path / "az").chmod(0o755)
+        ended = run_demo("az", "login", environment=clean_environment(PATH=f"{tmp_path}:/usr/bin:/bin"))
+
+        assert ended.stderr.startswith("az: not found. ")
+        assert ended.stderr.endswith("\npython3 scripts/demo.py --az bash\n")
+        assert (ended.stdout, ended.returncode) == ("", 127)
+
+    @pytest.mark.parametrize(
+        ("script", "is_used"),
+        [
+            ('touch "$AZURE_CONFIG_DIR/az.json"', True),
+            ("exec env -i sh -c 'touch \"$AZURE_CONFIG_DIR/az.json\"' 2>&-", False),
+            ("exit 1", False),
+        ],
+    )
+    def test_of_the_reader_is_used_only_if_it_takes_the_settings(self, project, tmp_path, script, is_used):
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/az").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin/az").chmod(0o755)
+        bundled = str(Path(ensurepip.__file__).parent / "_bundled")
+        environment = clean_environment(**OFFLINE, PIP_NO_INDEX="1", PIP_FIND_LINKS=bundled)
+        environment["PATH"] = f"{tmp_path}/bin:{environment['PATH']}"
+        ended = run_demo("--az", "sh", root=project, environment=environment)
+
+        assert ended.returncode == 0, ended.stderr
+        az = ended.stdout.rstrip().removeprefix(ended.stdout.partition(".py ")[0]).removeprefix(".py ")
+        assert (az == f"{tmp_path}/bin/az") == is_used
+        assert az.startswith(f"{project}/.demo/az-") != is_used
 
     @pytest.mark.parametrize("name", ["bash", "zsh"])
     def test_no_setting_of_the_reader_leads_a_shell_out_of_an_azure_that_is_empty(

@@ -111,7 +111,7 @@ def test_nine_lines_are_a_program(tmp_path):
     ended = run(command.text, project)
 
     assert (ended.stdout, ended.stderr, ended.returncode) == ("hunter2\n", "", 0)
-    packages = re.findall(r"^[\w-]+", (ROOT / "requirements.txt").read_text(), re.M)
+    packages = re.findall(r"^\w[\w-]*", (ROOT / "requirements.txt").read_text(), re.M)
     assert install.text.split()[-2:] == packages
 
 

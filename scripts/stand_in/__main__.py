@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,8 @@ def main(arguments=None):
             for name in ("KEY_VAULT_NAME", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
                 del environment[name]
         if options.trace:
+            if os.name == "nt":
+                os.system("")  # An older console shows colors only after this.
             stand_in.log.trace = Trace(sys.stderr)
         program, *rest = options.command
         return run([program, *NO_START_UP_FILE.get(Path(program).stem.lower(), []), *rest], environment)
@@ -60,10 +63,16 @@ def main(arguments=None):
 
 def run(command, environment):
     """Run a command until it ends, passing on the signals that ask it to end."""
+    # By itself, Windows looks for the command beside the Python that runs this, and only for an .exe file.
+    program = shutil.which(command[0], path=environment["PATH"]) or command[0]
+    if os.name == "nt" and Path(program).stem.lower() == "bash" and is_of_wsl(program):
+        print("bash: This is the bash of WSL, which would not use the stand-in.", file=sys.stderr)
+        print("Use powershell or cmd instead, or start the demo in Git Bash or in WSL.", file=sys.stderr)
+        return 126
     # The terminal sends Ctrl-C to the command as well, and the command decides what it means.
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        process = subprocess.Popen(command, env=environment)
+        process = subprocess.Popen([program, *command[1:]], env=environment)
     except OSError as problem:
         print(f"{command[0]}: {problem.strerror}", file=sys.stderr)
         return 127 if isinstance(problem, FileNotFoundError) else 126
@@ -73,5 +82,13 @@ def run(command, environment):
     return status if status >= 0 else 128 - status
 
 
+def is_of_wsl(program):
+    """Whether a program is where Windows and the Microsoft Store put theirs."""
+    return Path(program).parent.name.lower() in ("system32", "sysnative", "windowsapps")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as error:  # Such as a temporary folder that cannot be written.
+        sys.exit(str(error))

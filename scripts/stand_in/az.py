@@ -6,6 +6,7 @@ stand-in accepts.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +18,14 @@ HELP = {"--help", "-h"}
 if __name__ == "__main__":
     az, arguments = os.environ.pop("STAND_IN_AZ", ""), sys.argv[1:]
     if not az:
-        print("az: not found. For the Azure CLI, start the demo with --az.", file=sys.stderr)
+        on_windows = r"py scripts\demo.py --az powershell"
+        print("az: not found. To get the Azure CLI in the demo, start it with --az:", file=sys.stderr)
+        print(on_windows if os.name == "nt" else "python3 scripts/demo.py --az bash", file=sys.stderr)
         sys.exit(127)
     if arguments[:1] == ["login"] and not (WITHOUT_BROWSER | HELP) & set(arguments):
         arguments.append("--use-device-code")
     command = [az, "-I", "-m", "azure.cli"] if Path(az).stem.startswith("python") else [az]
     if os.name == "nt":
+        signal.signal(signal.SIGINT, lambda *_: None)  # The Azure CLI decides what Ctrl-C means.
         sys.exit(subprocess.call(command + arguments))
     os.execv(az, command + arguments)

@@ -9,11 +9,11 @@ from pathlib import Path
 from .proxy import Proxy
 from .state import State
 
-# What else the libraries would go by: other proxies, other certificates, other identities.
-LEADS_ELSEWHERE = re.compile(
+# Settings with which the libraries would use other proxies, other certificates, or other identities.
+OTHER_SETTINGS = re.compile(
     r"(?i)(https?|all|no)_proxy|curl_ca_bundle|ssl_cert_dir"
     r"|azure_.*|key_vault_name|identity_(endpoint|header)|msi_(endpoint|secret)|imds_endpoint"
-    # What a shell reads or runs first, and an az that is a function of the reader's shell.
+    # Settings with which a shell runs something first, and functions of the reader's shell, such as an az.
     r"|bash_env|env|prompt_command|bash_func_.*"
 )
 
@@ -35,10 +35,12 @@ class StandIn:
 
     def __enter__(self):
         with ExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
+            # Python from the Microsoft Store gives a path that other programs cannot see.
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-"))).resolve()
             self.certificates = self.folder / "certificates.pem"
             self.proxy.authority.cert_pem.write_to_path(self.certificates)
             self.azure_config = self.folder / "azure"
+            (self.folder / "netrc").touch()
             stack.enter_context(self.proxy)
             self._stack = stack.pop_all()
         return self
@@ -48,7 +50,7 @@ class StandIn:
 
     def environment(self):
         """A copy of this process's environment in which the stand-in is Azure."""
-        kept = {k: v for k, v in os.environ.items() if not LEADS_ELSEWHERE.fullmatch(k)}
+        kept = {k: v for k, v in os.environ.items() if not OTHER_SETTINGS.fullmatch(k)}
         sample = self.state.sample
         certificates = str(self.certificates)
         return kept | {
@@ -60,6 +62,11 @@ class StandIn:
             "REQUESTS_CA_BUNDLE": certificates,
             "SSL_CERT_FILE": certificates,
             "NODE_EXTRA_CA_CERTS": certificates,
+            # A default entry in the reader's file would replace the token.
+            "NETRC": str(self.folder / "netrc"),
+            # A shell without its start-up files would cut the reader's history to its own default length.
+            "HISTFILE": "",
+            "fish_history": "",
             "AZURE_TENANT_ID": self.state.tenant_id,
             "AZURE_CLIENT_ID": sample.client_id,
             "AZURE_CLIENT_SECRET": sample.client_secret,
@@ -67,6 +74,8 @@ class StandIn:
             # The Azure CLI's own folder, so that nobody's sign-in is read or changed.
             "AZURE_CONFIG_DIR": str(self.azure_config),
             "AZURE_CORE_COLLECT_TELEMETRY": "no",
+            # Windows' account broker would sign in to Azure itself.
+            "AZURE_CORE_ENABLE_BROKER_ON_WINDOWS": "no",
             # There is one subscription, so that az need not ask which.
             "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
             # Nobody answers there, so that no credential asks beyond the loopback.
