@@ -14,8 +14,6 @@ import pexpect
 import pytest
 import requests
 from stand_in import StandIn, tokens
-from stand_in.proxy import Log
-from stand_in.state import State
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "kv_secrets.py"
@@ -270,13 +268,7 @@ def signed_in():
 @pytest.fixture
 def cloud(signed_in):
     """Azure with nothing in it yet; whoever is signed in to az is not who runs the sample."""
-    state = State()
-    for name in ("tenant_id", "signing_key", "subscription_id", "sample", "admin", "user"):
-        setattr(state, name, getattr(signed_in.state, name))
-    state.principals = [state.sample, state.admin, state.user]
-    signed_in.state = signed_in.proxy.state = state
-    signed_in.log = signed_in.proxy.log = Log()
-    signed_in.faults.clear()
+    signed_in.reset()
     shutil.rmtree(signed_in.azure_config)
     shutil.copytree(signed_in.folder / "signed in", signed_in.azure_config)
     return Cloud(signed_in)

@@ -2,7 +2,6 @@
 
 import math
 import re
-from urllib.parse import unquote
 
 import pytest
 from conftest import HOST, Wire, assert_error
@@ -60,55 +59,48 @@ def test_token_that_is_not_good_is_challenged(stand_in):
 
 
 @pytest.mark.parametrize(
-    ("permission", "action", "requests"),
+    ("permission", "action", "asked"),
     [
-        ("set", "setSecret/action", [PUT]),
-        ("set", "update/action", [f"PATCH {SECRET}/"]),
-        ("get", "getSecret/action", [f"GET {SECRET}/", f"GET {DELETED}"]),
-        ("list", "readMetadata/action", ["GET /secrets", f"GET {SECRET}/versions", "GET /deletedsecrets"]),
-        ("backup", "backup/action", [f"POST {SECRET}/backup"]),
-        ("restore", "restore/action", ["POST /secrets/restore"]),
-        ("delete", "delete", [f"DELETE {SECRET}"]),
-        ("recover", "recover/action", [f"POST {DELETED}/recover"]),
-        ("purge", "purge/action", [f"DELETE {DELETED}"]),
+        ("set", "setSecret/action", PUT),
+        ("set", "update/action", f"PATCH {SECRET}/"),
+        ("get", "getSecret/action", f"GET {SECRET}/"),
+        ("get", "getSecret/action", f"GET {DELETED}"),
+        ("list", "readMetadata/action", f"GET {SECRET}/versions"),
+        ("backup", "backup/action", f"POST {SECRET}/backup"),
+        ("delete", "delete", f"DELETE {SECRET}"),
+        ("recover", "recover/action", f"POST {DELETED}/recover"),
+        ("purge", "purge/action", f"DELETE {DELETED}"),
     ],
 )
-def test_policy_or_role_decides_per_operation(vault, stand_in, permission, action, requests):
+def test_policy_or_role_decides_per_operation(vault, stand_in, permission, action, asked):
     sample, (policy, *others) = stand_in.state.sample, stand_in.vault.access_policies
     issuer = f"https://sts.windows.net/{stand_in.state.tenant_id}/"
     caller = f"appid={sample.client_id};oid={sample.object_id};iss={issuer}"
     refused = f"* '{caller}' does not have secrets {permission} permission on key vault 'kv-quickstart;*'. *"
-    resource = stand_in.state.path_of(stand_in.vault).lower()
-    for asked in requests:
-        policy["permissions"]["secrets"] = [permission]
-        stand_in.vault.access_policies = [policy, *others]
-        stand_in.vault.is_rbac = False
-        assert send(vault, asked).status_code != 403
-        policy["permissions"]["secrets"] = sorted(SECRET_PERMISSIONS - {permission})
-        assert_error(send(vault, asked), f"403 Forbidden ForbiddenByPolicy: {refused}")
-        stand_in.vault.access_policies = others
-        assert_error(send(vault, asked), f"403 Forbidden AccessDenied: {refused}")
-        stand_in.vault.is_rbac = True
-        lines = [
-            "403 Forbidden ForbiddenByRbac: Caller is not authorized to perform action on resource.",
-            f"*Caller: {caller}",
-            f"Action: 'Microsoft.KeyVault/vaults/secrets/{action}'",
-            f"Resource: '{resource}{SECRET if 'my-secret' in asked else ''}'",
-            "Assignment: (not found)",
-            "DenyAssignmentId: null",
-            "DecisionReason: null ",
-            "Vault: kv-quickstart;location=eastus",
-        ]
-        assert_error(send(vault, asked), "\r\n".join([*lines, ""]))
+    policy |= {"objectId": sample.object_id.upper(), "permissions": {"secrets": [permission]}}
+    assert send(vault, asked).status_code != 403
+    policy["permissions"]["secrets"] = sorted(SECRET_PERMISSIONS - {permission})
+    assert_error(send(vault, asked), f"403 Forbidden ForbiddenByPolicy: {refused}")
+    stand_in.vault.access_policies = others
+    assert_error(send(vault, asked), f"403 Forbidden AccessDenied: {refused}")
+    stand_in.vault.is_rbac = True
+    lines = [
+        "403 Forbidden ForbiddenByRbac: Caller is not authorized to perform action on resource.",
+        f"*Caller: {caller}",
+        f"Action: 'Microsoft.KeyVault/vaults/secrets/{action}'",
+        f"Resource: '{stand_in.state.path_of(stand_in.vault).lower()}{SECRET}'",
+        "Assignment: (not found)",
+        "DenyAssignmentId: null",
+        "DecisionReason: null ",
+        "Vault: kv-quickstart;location=eastus",
+    ]
+    assert_error(send(vault, asked), "\r\n".join([*lines, ""]))
 
 
-def test_network_rules(vault, stand_in):
-    rules = [{"value": "1.2.3.4"}, {"value": "127.0.0.0/8"}]
-    stand_in.vault.network_acls = {"defaultAction": "Deny", "ipRules": rules}
-    assert send(vault, PUT).status_code == 200
-    rules.pop()
+def test_vault_that_the_network_cannot_reach(vault, stand_in):
+    stand_in.vault.extras["networkAcls"] = {"defaultAction": "Deny"}
     assert_error(send(vault, PUT), "403 Forbidden ForbiddenByFirewall: *\r\nClient address: 127.0.0.1\r\n*")
-    stand_in.vault.public_network_access = "Disabled"
+    stand_in.vault.extras["publicNetworkAccess"] = "Disabled"
     assert_error(send(vault, PUT), "403 Forbidden ForbiddenByConnection: *")
 
 
@@ -122,7 +114,6 @@ def test_secret_comes_back_everywhere_as_it_was_set(vault, stand_in):
     attributes |= {"recoveryLevel": "CustomizedRecoverable", "recoverableDays": 7}
     attributes |= {"created": now, "updated": now}
     assert bundle == expected | {"value": "hunter2"}
-    assert now > 1_600_000_000
     for asked in (
         *(f"GET {SECRET}/", f"GET {SECRET}/versions", "GET /secrets", f"DELETE {SECRET}"),
         *(f"GET {DELETED}", "GET /deletedsecrets", f"POST {DELETED}/recover"),
@@ -130,31 +121,6 @@ def test_secret_comes_back_everywhere_as_it_was_set(vault, stand_in):
         answer = send(vault, asked).json()
         (bundle,) = answer["value"] if "nextLink" in answer else [answer]
         assert bundle.items() >= expected.items()
-
-
-def test_what_no_secret_can_be(vault, stand_in):
-    for body in (
-        *(b"", b"{", b"[]", b"{}", b'{"value": 1}', b'{"value": null}', b"\xff", b"[" * 100_000),
-        *(b'{"value": "", "tags": ["a"]}', b'{"value": "", "tags": {"a": 1}}'),
-        *(b'{"value": "", "contentType": {}}', b'{"value": "", "attributes": {"exp": "never"}}'),
-    ):
-        answer = vault("PUT", SECRET, data=body, headers={"Content-Type": "application/json"})
-        assert_error(answer, "400 BadParameter: *")
-    message = "Secret is beyond the maximum permitted length of 25600 characters."
-    assert_error(send(vault, PUT, value="é" * 12801), f"400 BadParameter SecretTooLarge: {message}")
-    assert not stand_in.vault.secrets
-    assert send(vault, PUT, value="é" * 12800).status_code == 200
-
-
-def test_body_without_content_type(vault):
-    answer = vault("PUT", SECRET, data=b'{"value": "hunter2"}')
-    assert answer.status_code == 415
-    assert answer.json()["Message"].startswith("The request contains an entity body but no Content-Type ")
-
-
-def test_versions_of_older_libraries(vault):
-    for version in ("2016-10-01", "7.0", "7.6-preview.2", "2025-07-01", "2026-01-01-preview"):
-        assert vault("GET", f"/secrets?api-version={version}").status_code == 200
 
 
 def test_newest_version_or_the_one_asked_for(vault):
@@ -170,53 +136,36 @@ def test_newest_version_or_the_one_asked_for(vault):
     assert not any("value" in bundle for bundle in bundles)
 
 
-def test_update_changes_what_it_names(vault, stand_in):
-    attributes = {"enabled": False, "nbf": 4}
-    first = send(vault, PUT, value="1", tags={"a": "b"}, contentType="text", attributes=attributes).json()
+def test_update_changes_what_it_names_and_a_backup_has_it_all(vault, stand_in):
+    first = send(vault, PUT, value="1", tags={"a": "b"}, attributes={"enabled": False, "nbf": 4}).json()
     newest = send(vault, PUT, value="2").json()
-    vars(stand_in.vault.find("my-secret").versions[0]).update(created=1, updated=1)
-    changes = {"contentType": None, "tags": {}, "attributes": {"enabled": True, "exp": 5}}
-    answer = send(vault, f"PATCH {SECRET}/{last_part(first)}", **changes)
-
-    bundle = vault("GET", f"{SECRET}/{last_part(first)}").json()
-    assert answer.json() | {"value": "1"} == bundle
-    assert (bundle["contentType"], bundle["tags"]) == ("text", {})
-    assert bundle["attributes"].items() >= {"enabled": True, "nbf": 4, "exp": 5, "created": 1}.items()
-    assert bundle["attributes"]["updated"] > 1
-    # Without a version, it is the newest one.
+    send(vault, f"PATCH {SECRET}/{last_part(first)}", attributes={"enabled": True, "exp": 5}, tags=None)
     assert send(vault, f"PATCH {SECRET}/", tags={}).json()["id"] == newest["id"]
-    assert_error(send(vault, f"PATCH {SECRET}/", tags=5), "400 BadParameter: *")
+    before = vault("GET", f"{SECRET}/{last_part(first)}").json()
+    assert before["attributes"].items() >= {"enabled": True, "nbf": 4, "exp": 5}.items()
+    assert before["tags"] == {"a": "b"}
 
-
-def test_restored_secret_has_all_that_was_backed_up(vault, stand_in):
-    send(vault, PUT, value="1", tags={"a": "b"})
-    newest = send(vault, PUT, value="2", attributes={"nbf": 5}).json()
     backup = vault("POST", f"{SECRET}/backup").json()
-    versions = listed(vault, f"{SECRET}/versions")
     conflict = f"409 Conflict: There was a conflict restoring the secret '{newest['id']}'. *"
     assert_error(send(vault, "POST /secrets/restore", **backup), conflict)
-
     stand_in.vault.secrets.clear()
-    assert send(vault, "POST /secrets/restore", **backup).json() | {"value": "2"} == newest
-    assert listed(vault, f"{SECRET}/versions") == versions
+    assert send(vault, "POST /secrets/restore", **backup).json()["id"] == newest["id"]
+    assert vault("GET", f"{SECRET}/{last_part(first)}").json() == before
 
 
-def test_secrets_in_the_order_of_their_names(vault, stand_in):
+def test_secrets_come_in_pages_and_in_the_order_of_their_names(vault, stand_in):
     names = [f"s{number:02}" for number in range(30)]
     for name in reversed(names):
         stand_in.vault.add_secret(name, "hunter2")
-    stand_in.vault.find("s05").deleted_at = 1
-    names.remove("s05")
     pages = []
     for query in ("", "&maxresults=9"):
         path = f"/secrets?api-version=2026-04-01{query}"
         while path:
             answer = vault("GET", path).json()
             pages.append([last_part(bundle) for bundle in answer["value"]])
+            assert len(pages) <= 6, "the next link leads to the same page"
             path = (answer["nextLink"] or "").removeprefix(f"{URL}:443")
-
     assert pages == [names[:25], names[25:], names[:9], names[9:18], names[18:27], names[27:]]
-    assert [last_part(bundle) for bundle in listed(vault, "/deletedsecrets")] == ["s05"]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +203,7 @@ def test_deletion_recovery_and_purge_take_a_moment(vault, stand_in, then, status
 
 NOT_FOUND = "404 SecretNotFound: A secret with (name/id) {} was not found in this key vault. *"
 NOT_DELETED = "404 SecretNotFound: Deleted Secret not found: {}"
-UNKNOWN = "501 NotImplemented: The stand-in for Azure does not know {}. It is for *"
+BAD_NAME = "400 BadParameter: The request URI contains an invalid name: {}"
 
 
 def test_errors(vault, stand_in):
@@ -264,28 +213,22 @@ def test_errors(vault, stand_in):
     stand_in.vault.find("deleted").deleted_at = 1
     for asked, error in (
         ("PUT /secrets/", "405 MethodNotAllowed: HTTP PUT not allowed"),
+        ("GET /secrets/my_secret/versions", BAD_NAME.format("my_secret")),
+        (f"DELETE /secrets/{'n' * 128}", BAD_NAME.format("n" * 128)),
         ("PUT /secrets/deleted", "409 Conflict ObjectIsDeletedButRecoverable: Secret deleted is currently *"),
         ("GET /secrets/live/1234", NOT_FOUND.format("live/1234")),
         ("GET /secrets/live/?api-version=9.9", "400 BadParameter: The specified version (9.9) is not *"),
         ("GET /secrets/disabled/", "403 Forbidden SecretDisabled: Operation get is not allowed on a *"),
-        ("GET /secrets?maxresults=0", "400 BadParameter: maxresults must be between 1 and 25."),
         ("GET /secrets?maxresults=26", "400 BadParameter: maxresults must be between 1 and 25."),
-        ("PATCH /secrets/live/1234", NOT_FOUND.format("live/1234")),
         ("DELETE /secrets/deleted", NOT_FOUND.format("deleted")),
-        ("POST /secrets/none/backup", NOT_FOUND.format("none")),
         ("POST /secrets/restore", "400 Malformed backup blob: Backup blob contains invalid or corrupt *"),
         ("GET /deletedsecrets/live", NOT_DELETED.format("live")),
         ("POST /deletedsecrets/live/recover", NOT_DELETED.format("live")),
-        ("DELETE /deletedsecrets/none", NOT_DELETED.format("none")),
         ("DELETE /deletedsecrets/deleted", '403 Forbidden: Operation "purge" is not allowed because *'),
-        ("BREW /secrets/live", UNKNOWN.format("BREW /secrets/live")),
-        ("GET /keys", UNKNOWN.format("GET /keys")),
+        ("GET /keys", "501 NotImplemented: The stand-in for Azure does not know GET /keys. It is for *"),
     ):
         assert_error(send(vault, asked), error)
-
-
-def test_names_that_no_secret_can_have(vault):
-    for name in ("", "my_secret", "né", "n" * 128, "a/b", "a%2fb"):
-        error = f"400 BadParameter: The request URI contains an invalid name: {unquote(name)}"
-        for asked in ("GET /secrets/{}/versions", "DELETE /secrets/{}", "GET /deletedsecrets/{}"):
-            assert_error(send(vault, asked.format(name)), error)
+    assert_error(send(vault, PUT, value=1), "400 BadParameter: *")
+    message = "Secret is beyond the maximum permitted length of 25600 characters."
+    assert_error(send(vault, PUT, value="é" * 12801), f"400 BadParameter SecretTooLarge: {message}")
+    assert send(vault, PUT, value="é" * 12800).status_code == 200

@@ -48,6 +48,12 @@ class StandIn:
     def __exit__(self, *_):
         self._stack.close()
 
+    def reset(self):
+        """Empty Azure. The tenant, the subscription, the identities, and the signing key stay the same."""
+        self.state.reset()
+        self.faults.clear()
+        self.log.clear()
+
     def environment(self):
         """A copy of this process's environment in which the stand-in is Azure."""
         kept = {k: v for k, v in os.environ.items() if not OTHER_SETTINGS.fullmatch(k)}

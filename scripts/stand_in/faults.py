@@ -16,9 +16,9 @@ from .messages import Answer
 class Fault:
     """What goes wrong, ``times`` times, with requests that match ``wanted``.
 
-    ``instead`` is an Answer given in place of the work's, ``reset`` a connection reset in place of
-    the answer, ``works`` whether the work is done all the same. An answer goes out when
-    ``released`` is set; ``reached`` is set when it is ready to.
+    ``instead`` is an Answer that is sent without doing what the request asks, ``reset`` is whether the
+    connection is reset instead of an answer, ``works`` whether what the request asks is done all the
+    same. The answer is kept back until ``released`` is set; ``reached`` is set when it is ready.
     """
 
     wanted: str
@@ -30,12 +30,17 @@ class Fault:
     released: threading.Event = field(default_factory=threading.Event)
 
     def release(self):
-        """Let the answer go."""
+        """Send the answer."""
         self.released.set()
+
+    def wait(self):
+        """Say that the answer is ready, and wait until it is released."""
+        self.reached.set()
+        self.released.wait()
 
 
 class Faults:
-    """The faults that are to come."""
+    """The faults that are still to happen."""
 
     def __init__(self):
         self._faults = []
@@ -70,14 +75,11 @@ class Faults:
         return None
 
     def clear(self):
-        """Let nothing more go wrong."""
+        """Let nothing more go wrong, and send every answer that is kept back."""
         with self._lock:
+            for fault in self._faults:
+                fault.release()
             self._faults.clear()
-
-    def release_all(self):
-        """Let every answer go that is kept back."""
-        for fault in self._faults:
-            fault.release()
 
     def _add(self, fault):
         with self._lock:

@@ -1,7 +1,16 @@
 """Key Vault's data plane, {vault}.vault.azure.net: secrets and deleted secrets.
 
-Statuses, codes, inner codes, messages, and fields are those of public test recordings of the Azure SDKs,
-except where a line says otherwise.
+Recordings of the real service, the Azure SDKs' tests, and quotations of its messages are in these places:
+
+- setting, deleting, and recovering a secret, and the challenge:
+  test_samples_secrets.test_example_secrets_recover_7_3.yaml; backups:
+  test_secrets_client.test_backup_restore_7_3.yaml; both in the folder
+  sdk/keyvault/azure-keyvault-secrets/tests/recordings of https://github.com/Azure/azure-sdk-for-python
+- conflicts: https://github.com/ironmansoftware/powershell-universal/issues/1990, and for keys,
+  sdk/keyvault/azure-security-keyvault-keys/test/ut of https://github.com/Azure/azure-sdk-for-cpp
+- AKV10032: https://github.com/MicrosoftDocs/azure-docs/issues/75410
+- ForbiddenByRbac: https://github.com/hashicorp/terraform-provider-azurerm/issues/27817
+- a missing permission: https://github.com/ansible-collections/azure/issues/635
 """
 
 import base64
@@ -14,12 +23,13 @@ from urllib.parse import urlencode
 import jwt
 
 from . import tokens
-from .messages import Answer, error, find_route, unknown
+from .messages import Answer, Refusal, error, find_route, not_implemented
 from .state import DAY, Secret, Version
 
 HOST_SUFFIX = ".vault.azure.net"
 CLIENT_ADDRESS = "127.0.0.1"
-LARGEST_VALUE = 25 * 1024  # bytes; the documented limit
+# https://learn.microsoft.com/azure/key-vault/secrets/about-secrets
+LARGEST_VALUE = 25 * 1024  # bytes
 LARGEST_PAGE = 25  # items
 # https://learn.microsoft.com/azure/role-based-access-control/permissions/security
 DATA_ACTIONS = {
@@ -50,33 +60,40 @@ BACKUP_KEY = secrets.token_bytes(32)
 
 
 def answer(state, vault, request):
-    """The answer to one request to ``vault``: who asks is checked first, then what is asked."""
+    """The answer to one request to ``vault``. The caller is checked before the request. Raises Refusal."""
     try:
-        claims = tokens.check(state, request, tokens.KEY_VAULT)
+        request.claims = tokens.check(state, request, tokens.KEY_VAULT)
     except jwt.InvalidTokenError as problem:
-        return _unauthorized(state, request, problem)
+        return _challenge(state, request, problem)
 
-    # A request without any is answered, too: no public test recording has one.
+    # A request without any is answered, too: no recording has one.
     version = request.query.get("api-version", LATEST_API_VERSION)
     if not API_VERSION.fullmatch(version):
         message = (
             f"The specified version ({version}) is not recognized. Consider using the latest supported "
             f"version ({LATEST_API_VERSION})."
         )
-        return _invalid(message)
+        raise _invalid(message)
     if request.method == "PUT" and request.path == "/secrets/":
-        return error(405, "MethodNotAllowed", "HTTP PUT not allowed")
+        raise _refusal(405, "MethodNotAllowed", "HTTP PUT not allowed")
     route, parts = find_route(ROUTES, request)
     if route is None:
-        return error(501, "NotImplemented", unknown(request))
-    # No public test recording has a name that is empty or has a slash, other than the PUT above.
-    if not SECRET_NAME.fullmatch(parts.get("name", "-")):
-        return _invalid(f"The request URI contains an invalid name: {parts['name']}")
+        return not_implemented(request)
+    # No recording has a name that is empty or has a slash, other than the PUT above.
+    name = parts.get("name")
+    if name is not None and not SECRET_NAME.fullmatch(name):
+        raise _invalid(f"The request URI contains an invalid name: {name}")
     _, _, operation, work = route
-    return _refusal(state, vault, claims, operation, parts.get("name")) or work(vault, request, **parts)
+    _check_network(vault, request.claims)
+    _check_permission(state, vault, request.claims, operation, name)
+    return work(vault, request, **parts)
 
 
-def _unauthorized(state, request, problem):
+def _refusal(*arguments):
+    return Refusal(error(*arguments))
+
+
+def _challenge(state, request, problem):
     if isinstance(problem, jwt.InvalidIssuerError):
         expected = tokens.issuer(state.tenant_id)
         message = f"AKV10032: Invalid issuer. Expected one of {expected}, found {problem}."
@@ -99,31 +116,43 @@ def _unauthorized(state, request, problem):
     return error(401, "Unauthorized", message, headers={"WWW-Authenticate": challenge})
 
 
-def _refusal(state, vault, claims, operation, name):
-    caller = f"appid={claims['appid']};oid={claims['oid']};iss={claims['iss']}"
-    place = f"{vault.name};location={vault.location}"
-    if vault.public_network_access == "Disabled":
+def _caller(claims):
+    return f"appid={claims['appid']};oid={claims['oid']};iss={claims['iss']}"
+
+
+def _check_network(vault, claims):
+    """Raise Refusal if the vault's firewall is on, which has no rule to let anybody in."""
+    where = f"Caller: {_caller(claims)}\r\nVault: {vault.name};location={vault.location}"
+    if vault.extras.get("publicNetworkAccess") == "Disabled":
         message = (
             "Public network access is disabled and request is not from a trusted service nor via an "
-            f"approved private link.\r\nCaller: {caller}\r\nVault: {place}"
+            f"approved private link.\r\n{where}"
         )
-        return error(403, "Forbidden", message, "ForbiddenByConnection")
-    if not vault.lets_in(CLIENT_ADDRESS):
+        raise _refusal(403, "Forbidden", message, "ForbiddenByConnection")
+    if vault.extras.get("networkAcls", {}).get("defaultAction") == "Deny":
         message = (
             "Client address is not authorized and caller is not a trusted service.\r\n"
-            f"Client address: {CLIENT_ADDRESS}\r\nCaller: {caller}\r\nVault: {place}"
+            f"Client address: {CLIENT_ADDRESS}\r\n{where}"
         )
-        return error(403, "Forbidden", message, "ForbiddenByFirewall")
-    if vault.is_rbac and state.has_role(claims["oid"], vault):
-        return None
+        raise _refusal(403, "Forbidden", message, "ForbiddenByFirewall")
+
+
+def _check_permission(state, vault, claims, operation, name):
+    """Raise Refusal unless a role or an access policy lets the caller do an operation.
+
+    ``name`` is that of the secret, or None for all of them.
+    """
+    place = f"{vault.name};location={vault.location}"
     if vault.is_rbac:
-        # For the list of all secrets, what stands there is a guess.
+        if state.has_role(claims["oid"], vault):
+            return
+        # For the list of all secrets, no recording shows the resource.
         resource = state.path_of(vault) + (f"/secrets/{name}" if name else "")
         message = (
             "Caller is not authorized to perform action on resource.\r\n"
             "If role assignments, deny assignments or role definitions were changed recently, "
             "please observe propagation time.\r\n"
-            f"Caller: {caller}\r\n"
+            f"Caller: {_caller(claims)}\r\n"
             f"Action: 'Microsoft.KeyVault/vaults/secrets/{DATA_ACTIONS[operation]}'\r\n"
             f"Resource: '{resource.lower()}'\r\n"
             "Assignment: (not found)\r\n"
@@ -131,18 +160,17 @@ def _refusal(state, vault, claims, operation, name):
             "DecisionReason: null \r\n"
             f"Vault: {place}\r\n"
         )
-        return error(403, "Forbidden", message, "ForbiddenByRbac")
+        raise _refusal(403, "Forbidden", message, "ForbiddenByRbac")
     permission = "set" if operation == "update" else operation
-    if permission in vault.permissions(claims["oid"]):
-        return None
-    message = (
-        f"The user, group or application '{caller}' does not have secrets {permission} permission "
-        f"on key vault '{place}'. For help resolving this issue, "
-        "please see https://go.microsoft.com/fwlink/?linkid=2125287"
-    )
-    # Which of the two seems to depend on whether the identity is on any policy.
-    on_a_policy = any(policy.get("objectId") == claims["oid"] for policy in vault.access_policies)
-    return error(403, "Forbidden", message, "ForbiddenByPolicy" if on_a_policy else "AccessDenied")
+    if permission not in vault.permissions(claims["oid"]):
+        message = (
+            f"The user, group or application '{_caller(claims)}' does not have secrets {permission} "
+            f"permission on key vault '{place}'. For help resolving this issue, "
+            "please see https://go.microsoft.com/fwlink/?linkid=2125287"
+        )
+        # Which of the two seems to depend on whether the identity is on any policy.
+        inner_code = "ForbiddenByPolicy" if vault.policies_of(claims["oid"]) else "AccessDenied"
+        raise _refusal(403, "Forbidden", message, inner_code)
 
 
 def _not_found(name):
@@ -151,11 +179,11 @@ def _not_found(name):
         "this secret you may be able to recover it using the correct recovery command. For help "
         "resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
     )
-    return error(404, "SecretNotFound", message)
+    return _refusal(404, "SecretNotFound", message)
 
 
 def _invalid(message, inner_code=None):
-    return error(400, "BadParameter", message, inner_code)
+    return _refusal(400, "BadParameter", message, inner_code)
 
 
 # What is being done with a secret, by its condition, and the inner code that says so.
@@ -166,20 +194,27 @@ BUSY = {
 }
 
 
-def _busy(condition):
-    # The message, and that others than a purge get it too, are those of keys in the public test
-    # recordings of azure-sdk-for-js, 2019.
-    done, code = BUSY[condition]
-    return error(409, "Conflict", f"Secret is currently being {done}.", code)
+def _check_not_busy(condition):
+    if condition in BUSY:
+        # For secrets, only a purge was recorded. The rest is what keys answer, in recordings of azure-sdk-for-js.
+        done, code = BUSY[condition]
+        raise _refusal(409, "Conflict", f"Secret is currently being {done}.", code)
 
 
 def _find_version(vault, name, version=None):
-    """The secret and its version, the newest one for None or "", or else the error that says why not."""
+    """A live secret and its version, the newest one for None or "". Raises Refusal where there is none."""
     secret = vault.find(name) if vault.condition(name) == "live" else None
     found = [one for one in secret.versions if version in (None, "", one.identifier)] if secret else []
-    if found:
-        return secret, found[-1]
-    return None, _not_found(f"{name}/{version}" if version else name)
+    if not found:
+        raise _not_found(f"{name}/{version}" if version else name)
+    return secret, found[-1]
+
+
+def _find_deleted(vault, name):
+    """A deleted secret. Raises Refusal where there is none."""
+    if vault.condition(name) != "deleted":
+        raise _refusal(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+    return vault.find(name)
 
 
 def _bundle(vault, secret, version=None, *, value=False):
@@ -220,30 +255,24 @@ def _properties(body):
 
 
 def _set(vault, request, name):
-    if request.body and "Content-Type" not in request.headers:
-        message = (
-            "The request contains an entity body but no Content-Type header. The inferred media type "
-            "'application/octet-stream' is not supported for this resource."
-        )
-        return Answer(415, {"Message": message})
     body = request.json(PROPERTIES | {"value": str})
     if body is None or body.get("value") is None:
         # The wording is the stand-in's own.
-        return _invalid("The request body is not that of a secret with a value.")
+        raise _invalid("The request body is not that of a secret with a value.")
     if len(body["value"].encode("utf-8", "surrogatepass")) > LARGEST_VALUE:
         message = f"Secret is beyond the maximum permitted length of {LARGEST_VALUE} characters."
-        return _invalid(message, "SecretTooLarge")
+        raise _invalid(message, "SecretTooLarge")
     condition = vault.condition(name)
     if condition in BUSY:
         done, code = BUSY[condition]
         message = f"Secret {name} is currently being {done} and cannot be re-created; retry later."
-        return error(409, "Conflict", message, code)
+        raise _refusal(409, "Conflict", message, code)
     if condition == "deleted":
         message = (
             f"Secret {name} is currently in a deleted but recoverable state, and its name cannot be "
             "reused; in this state, the secret can only be recovered or purged."
         )
-        return error(409, "Conflict", message, "ObjectIsDeletedButRecoverable")
+        raise _refusal(409, "Conflict", message, "ObjectIsDeletedButRecoverable")
     secret = vault.secrets.setdefault(name.lower(), Secret(name))
     enabled, validity, extras = _properties(body)
     secret.versions.append(Version(body["value"], enabled is not False, validity, extras))
@@ -254,10 +283,8 @@ def _update(vault, request, name, version):
     body = request.json(PROPERTIES)
     if body is None:
         # The wording is the stand-in's own.
-        return _invalid("The request body is not that of a secret's properties.")
+        raise _invalid("The request body is not that of a secret's properties.")
     secret, found = _find_version(vault, name, version)
-    if secret is None:
-        return found
     enabled, validity, extras = _properties(body)
     found.enabled = found.enabled if enabled is None else enabled
     found.validity |= validity
@@ -268,11 +295,9 @@ def _update(vault, request, name, version):
 
 def _get(vault, request, name, version):
     secret, found = _find_version(vault, name, version)
-    if secret is None:
-        return found
     if not found.enabled:
         message = "Operation get is not allowed on a disabled secret."
-        return error(403, "Forbidden", message, "SecretDisabled")
+        raise _refusal(403, "Forbidden", message, "SecretDisabled")
     return Answer(200, _bundle(vault, secret, found, value=True))
 
 
@@ -298,7 +323,7 @@ def _page(request, bundles, note=""):
     size = request.query.get("maxresults", str(LARGEST_PAGE))
     if size not in [str(number) for number in range(1, LARGEST_PAGE + 1)]:
         # The wording is the stand-in's own.
-        return _invalid(f"maxresults must be between 1 and {LARGEST_PAGE}.")
+        raise _invalid(f"maxresults must be between 1 and {LARGEST_PAGE}.")
     keys = sorted(key for key in bundles if key >= request.query.get("skiptoken", ""))
     page, rest = keys[: int(size)], keys[int(size) :]
     next_link = None
@@ -310,9 +335,7 @@ def _page(request, bundles, note=""):
 
 
 def _backup(vault, request, name):
-    secret, found = _find_version(vault, name)
-    if secret is None:
-        return found
+    secret, _ = _find_version(vault, name)
     backup = {"name": secret.name, "versions": [asdict(one) for one in secret.versions]}
     blob = jwt.encode(backup, BACKUP_KEY, tokens.ALGORITHM).encode()
     return Answer(200, {"value": base64.urlsafe_b64encode(blob).decode().rstrip("=")})
@@ -324,7 +347,7 @@ def _restore(vault, request):
         backup = jwt.decode(base64.urlsafe_b64decode(f"{blob}=="), BACKUP_KEY, [tokens.ALGORITHM])
     except (ValueError, jwt.InvalidTokenError):
         message = "Backup blob contains invalid or corrupt version."
-        return error(400, "Malformed backup blob", message)
+        raise _refusal(400, "Malformed backup blob", message) from None
     secret = Secret(backup["name"], [Version(**one) for one in backup["versions"]])
     if vault.condition(secret.name):
         identifier = _bundle(vault, secret, secret.versions[-1])["id"]
@@ -336,53 +359,39 @@ def _restore(vault, request):
             "exception is when multiple operations are performed in parallel against the secret. To "
             "avoid this error, perform operations against a secret in a sequential manner."
         )
-        return error(409, "Conflict", message)
+        raise _refusal(409, "Conflict", message)
     vault.secrets[secret.name.lower()] = secret
     return Answer(200, _bundle(vault, secret, secret.versions[-1]))
 
 
 def _delete(vault, request, name):
-    condition = vault.condition(name)
-    if condition in ("being deleted", "being recovered"):
-        return _busy(condition)
-    if condition != "live":
-        return _not_found(name)
-    secret = vault.find(name)
+    _check_not_busy(vault.condition(name))
+    secret, newest = _find_version(vault, name)
     secret.deleted_at = time.time()
-    return Answer(200, _deleted_bundle(vault, secret, secret.versions[-1]))
-
-
-def _no_such_deleted(name):
-    return error(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+    return Answer(200, _deleted_bundle(vault, secret, newest))
 
 
 def _get_deleted(vault, request, name):
-    # Nothing is said of a deletion that is under way.
-    if vault.condition(name) != "deleted":
-        return _no_such_deleted(name)
-    secret = vault.find(name)
+    secret = _find_deleted(vault, name)
     return Answer(200, _deleted_bundle(vault, secret, secret.versions[-1]))
 
 
 def _recover(vault, request, name):
-    condition = vault.condition(name)
-    if condition != "deleted":
-        return _busy(condition) if condition in BUSY else _no_such_deleted(name)
-    secret = vault.find(name)
+    _check_not_busy(vault.condition(name))
+    secret = _find_deleted(vault, name)
     secret.deleted_at, secret.recovered_at = None, time.time()
     return Answer(200, _bundle(vault, secret, secret.versions[-1]))
 
 
 def _purge(vault, request, name):
-    condition = vault.condition(name)
-    if condition != "deleted":
-        return _busy(condition) if condition in BUSY else _no_such_deleted(name)
+    _check_not_busy(vault.condition(name))
+    _find_deleted(vault, name)
     if vault.is_purge_protected:
         message = (
             'Operation "purge" is not allowed because purge protection is enabled for this vault. Key '
             "Vault service will automatically purge it after the retention period has passed."
         )
-        return error(403, "Forbidden", message)
+        raise _refusal(403, "Forbidden", message)
     del vault.secrets[name.lower()]
     vault.purged[name.lower()] = time.time()
     return Answer(204)

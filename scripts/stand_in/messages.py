@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, unquote
 class Request:
     """One request, after the proxy and TLS.
 
-    ``target`` is the request line's path and query as sent, ``headers`` a mapping that ignores case.
+    ``target`` is the request line's path and query as sent, ``headers`` a mapping that ignores case,
+    ``claims`` those of its access token, once a host has checked it.
     """
 
     method: str
@@ -18,6 +19,7 @@ class Request:
     target: str
     headers: object
     body: bytes = b""
+    claims: dict = field(default_factory=dict)
 
     def __str__(self):
         return f"{self.method} {self.path}"
@@ -38,13 +40,13 @@ class Request:
         """The first values of a form in the body, by name; empty when there is none."""
         return {name: values[0] for name, values in parse_qs(self.body.decode("latin-1")).items()}
 
-    def json(self, shape):
-        """The JSON object in the body, when it has the shape; None when the body is anything else."""
+    def json(self, shape=None):
+        """The JSON object in the body, if it has the shape (any by default); None for anything else."""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
             return None
-        return document if isinstance(document, dict) and fits(document, shape) else None
+        return document if isinstance(document, dict) and fits(document, shape or {}) else None
 
 
 def fits(document, shape):
@@ -90,7 +92,7 @@ class Answer:
 
     @property
     def content_type(self):
-        """What the body is."""
+        """The media type of the body."""
         if isinstance(self.document, bytes):
             return "text/html"
         return "application/json; charset=utf-8"
@@ -104,8 +106,16 @@ class Answer:
         return error
 
 
+class Refusal(Exception):
+    """Raised wherever a request cannot be fulfilled. ``answer`` is what the client gets."""
+
+    def __init__(self, answer):
+        super().__init__(answer)
+        self.answer = answer
+
+
 def error(status, code, message, inner_code=None, headers=None):
-    """An error as Key Vault and Azure Resource Manager write it.
+    """The Answer with an error as Key Vault, Azure Resource Manager, and Microsoft Graph write it.
 
     ``inner_code`` goes into ``innererror`` when it is given.
     """
@@ -116,11 +126,16 @@ def error(status, code, message, inner_code=None, headers=None):
 
 
 def unknown(what):
-    """What the stand-in says, in its own name, of what it knows no answer of Azure to."""
+    """The stand-in's own message for something that Azure knows and the stand-in does not."""
     return (
         f"The stand-in for Azure does not know {what}. It is for trying out and testing the quickstart for "
         "Key Vault secrets, and knows what that needs."
     )
+
+
+def not_implemented(what):
+    """The Answer to a request for something that the stand-in does not know."""
+    return error(501, "NotImplemented", unknown(what))
 
 
 def find_route(routes, request):

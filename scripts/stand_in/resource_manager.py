@@ -2,20 +2,24 @@
 
 It knows the requests of the Azure CLI 2.91.0. The fields are those of
 https://learn.microsoft.com/rest/api/keyvault/keyvault/vaults, .../rest/api/resources, and
-.../rest/api/authorization. Which of them are left out, and the errors VaultNameNotValid, ConflictError, and
-MethodNotAllowed, are in public test recordings of the Azure SDKs and the Azure CLI. The other errors are those
-that people quote, except where a line says otherwise.
+.../rest/api/authorization. Recordings of the real service, in src/azure-cli/azure/cli/command_modules of
+https://github.com/Azure/azure-cli, have
+
+- groups, vaults, and ResourceNotFound: keyvault/tests/latest/recordings/test_keyvault_public_network_access.yaml
+- roles: role/tests/latest/recordings/test_role_assignment_create_using_principal_type.yaml
+
+VaultAlreadyExists is quoted in https://github.com/Esri/arcgis-gitops/issues/174, UnmatchedPrincipalType (with
+Azure's own spelling) in https://github.com/Azure/azure-dev/issues/5814.
 """
 
 import re
 import uuid
-from ipaddress import IPv4Network
 
 import jwt
 
 from . import tokens
-from .messages import Answer, error, find_route, unknown
-from .state import DAY, OFFICER_ROLE, RoleAssignment, User, Vault, covers, timestamp
+from .messages import Answer, Refusal, error, find_route, not_implemented
+from .state import DAY, OFFICER_ROLE, Group, RoleAssignment, Vault, covers, timestamp
 
 HOST = "management.azure.com"
 VAULT_TYPE = "Microsoft.KeyVault/vaults"
@@ -31,82 +35,63 @@ REGIONS = {
         *("East Asia", "Southeast Asia", "Japan East", "Korea Central", "Australia East"),
     )
 }
-# Private addresses, https://learn.microsoft.com/azure/key-vault/general/network-security
-# 127.0.0.1 is accepted here: it is where clients come from.
-PRIVATE_RANGES = [IPv4Network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
-GROUP = {"location": str, "tags": {str: str}}
-# What can be set of a vault and is kept as it is.
-EXTRAS = {
-    "sku": {"family": str, "name": str},
-    "enabledForDeployment": bool,
-    "enabledForDiskEncryption": bool,
-    "enabledForTemplateDeployment": bool,
-}
-VAULT = {
-    "location": str,
-    "tags": {str: str},
-    "properties": {
-        "accessPolicies": [{"objectId": str, "permissions": {"secrets": [str]}}],
-        "createMode": str,
-        "enablePurgeProtection": bool,
-        "enableRbacAuthorization": bool,
-        "networkAcls": {"defaultAction": str, "ipRules": [{"value": str}], "virtualNetworkRules": [dict]},
-        "publicNetworkAccess": str,
-        "softDeleteRetentionInDays": int,
-        **EXTRAS,
-    },
+# Properties of a vault, unless they are set.
+DEFAULTS = {
+    "sku": {"family": "A", "name": "standard"},
+    "enabledForDeployment": False,
+    "enabledForDiskEncryption": False,
+    "enabledForTemplateDeployment": False,
+    "publicNetworkAccess": "Enabled",
 }
 
 
 def answer(state, request):
-    """The answer to one request to Azure Resource Manager: first who asks is checked."""
+    """The answer to one request to Azure Resource Manager. Raises Refusal."""
     try:
         tokens.check(state, request, tokens.RESOURCE_MANAGER)
     except jwt.InvalidTokenError:
         message = "Authentication failed. The 'Authorization' header is missing or invalid."
-        return error(401, "AuthenticationFailed", message)
+        raise _refusal(401, "AuthenticationFailed", message) from None
     route, parts = find_route(ROUTES, request)
     if route is None:
-        return error(501, "NotImplemented", unknown(request))
+        return not_implemented(request)
     if parts.pop("subscription", state.subscription_id) != state.subscription_id:
-        return error(404, "SubscriptionNotFound", "The subscription could not be found.")
+        raise _refusal(404, "SubscriptionNotFound", "The subscription could not be found.")
     group = parts.get("group")
     if group and group.lower() not in state.groups and route[2] not in (_put_group, _group_exists):
-        return error(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+        raise _refusal(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
     return route[2](state, request, **parts)
+
+
+def _refusal(status, code, message):
+    return Refusal(error(status, code, message))
 
 
 def _page(values):
     return Answer(200, {"value": list(values)})
 
 
-def _invalid_content():
-    message = "The request content was invalid and could not be deserialized."
-    return error(400, "InvalidRequestContent", message)
-
-
-def _bad_request(message):
-    return error(400, "BadRequest", message)
+def _body(request):
+    """The JSON object in the body. Raises Refusal for anything else."""
+    body = request.json()
+    if body is None:
+        message = "The request content was invalid and could not be deserialized."
+        raise _refusal(400, "InvalidRequestContent", message)
+    return body
 
 
 # Subscriptions and tenants.
 
 
-def _subscription(state, request):
-    return Answer(
-        200,
-        {
-            "id": _subscription_path(state),
-            "subscriptionId": state.subscription_id,
-            "displayName": "The stand-in's subscription",
-            "state": "Enabled",
-            "tenantId": state.tenant_id,
-        },
-    )
-
-
 def _subscriptions(state, request):
-    return _page([_subscription(state, request).document])
+    subscription = {
+        "id": _subscription_path(state),
+        "subscriptionId": state.subscription_id,
+        "displayName": "The stand-in's subscription",
+        "state": "Enabled",
+        "tenantId": state.tenant_id,
+    }
+    return _page([subscription])
 
 
 def _tenants(state, request):
@@ -151,54 +136,48 @@ def _provider(state, request):
     )
 
 
-def _location(body):
-    """The region that a body names, as Azure writes it; "" for none."""
-    return (body.get("location") or "").replace(" ", "").lower()
-
-
-def _region_refusal(body, what, of_what, code):
-    """Why something cannot be in the region that a body names, or None."""
-    if not _location(body):
-        return error(400, "LocationRequired", "The location property is required for this definition.")
-    if _location(body) in REGIONS:
-        return None
-    message = (
-        f"The provided location '{body['location']}' is not available for {what}. "
-        f"List of available regions {of_what}is '{','.join(REGIONS)}'."
-    )
-    return error(400, code, message)
+def _region(body, what, of_what, code):
+    """The region that a body names, as Azure writes it. Raises Refusal for none and for an unknown one."""
+    given = body.get("location") or ""
+    if not given:
+        message = "The location property is required for this definition."
+        raise _refusal(400, "LocationRequired", message)
+    region = given.replace(" ", "").lower()
+    if region not in REGIONS:
+        message = (
+            f"The provided location '{given}' is not available for {what}. "
+            f"List of available regions {of_what}is '{','.join(REGIONS)}'."
+        )
+        raise _refusal(400, code, message)
+    return region
 
 
 # Resource groups.
 
 
-def _group_document(state, name):
-    name, tags = state.group_details.get(name.lower(), (name, None))
+def _group_document(state, group):
     document = {
-        "id": f"{_subscription_path(state)}/resourceGroups/{name}",
-        "name": name,
+        "id": f"{_subscription_path(state)}/resourceGroups/{group.name}",
+        "name": group.name,
         "type": "Microsoft.Resources/resourceGroups",
-        "location": state.groups[name.lower()],
+        "location": group.location,
         "properties": {"provisioningState": "Succeeded"},
     }
-    return document if tags is None else document | {"tags": tags}
+    return document if group.tags is None else document | {"tags": group.tags}
 
 
 def _put_group(state, request, group):
-    body = request.json(GROUP)
-    if body is None:
-        return _invalid_content()
-    refusal = _region_refusal(body, "resource group", "", "LocationNotAvailableForResourceGroup")
-    if refusal:
-        return refusal
-    location = _location(body)
+    body = _body(request)
+    location = _region(body, "resource group", "", "LocationNotAvailableForResourceGroup")
     known = state.groups.get(group.lower())
-    if known and known != location:
-        message = f"Invalid resource group location '{location}'. The Resource group already exists in "
-        return error(409, "InvalidResourceGroupLocation", f"{message}location '{known}'.")
-    state.groups[group.lower()] = location
-    state.group_details[group.lower()] = group, body.get("tags")
-    return Answer(200 if known else 201, _group_document(state, group))
+    if known and known.location != location:
+        message = (
+            f"Invalid resource group location '{location}'. The Resource group already exists in location "
+            f"'{known.location}'."
+        )
+        raise _refusal(409, "InvalidResourceGroupLocation", message)
+    state.groups[group.lower()] = Group(group, location, body.get("tags"))
+    return Answer(200 if known else 201, _group_document(state, state.groups[group.lower()]))
 
 
 def _group_exists(state, request, group):
@@ -206,11 +185,11 @@ def _group_exists(state, request, group):
 
 
 def _get_group(state, request, group):
-    return Answer(200, _group_document(state, group))
+    return Answer(200, _group_document(state, state.groups[group.lower()]))
 
 
 def _list_groups(state, request):
-    return _page(_group_document(state, name) for name in state.groups)
+    return _page(_group_document(state, group) for group in state.groups.values())
 
 
 def _delete_group(state, request, group):
@@ -250,33 +229,27 @@ def _list_resources(state, request):
 
 
 def _vault_document(state, vault):
-    document = {
+    properties = {
+        **DEFAULTS,
+        **vault.extras,
+        "tenantId": state.tenant_id,
+        "accessPolicies": vault.access_policies,
+        "enableSoftDelete": True,
+        "softDeleteRetentionInDays": vault.retention_days,
+        "enableRbacAuthorization": vault.is_rbac,
+        "vaultUri": f"https://{vault.name}.vault.azure.net/",
+        "provisioningState": "Succeeded",
+    }
+    if vault.is_purge_protected:
+        properties["enablePurgeProtection"] = True
+    return {
         "id": state.path_of(vault),
         "name": vault.name,
         "type": VAULT_TYPE,
         "location": vault.location,
         "tags": vault.tags,
-        "properties": {
-            "sku": {"family": "A", "name": "standard"},
-            "tenantId": state.tenant_id,
-            "accessPolicies": vault.access_policies,
-            "enabledForDeployment": False,
-            "enabledForDiskEncryption": False,
-            "enabledForTemplateDeployment": False,
-            "enableSoftDelete": True,
-            "softDeleteRetentionInDays": vault.retention_days,
-            "enableRbacAuthorization": vault.is_rbac,
-            "vaultUri": f"https://{vault.name}.vault.azure.net/",
-            "provisioningState": "Succeeded",
-            "publicNetworkAccess": vault.public_network_access,
-            **vault.extras,
-        },
+        "properties": properties,
     }
-    if vault.network_acls:
-        document["properties"]["networkAcls"] = vault.network_acls
-    if vault.is_purge_protected:
-        document["properties"]["enablePurgeProtection"] = True
-    return document
 
 
 def _find_in(state, group, name):
@@ -287,42 +260,43 @@ def _find_in(state, group, name):
 def _get_vault(state, request, group, name):
     vault = _find_in(state, group, name)
     if vault is None:
-        message = f"The Resource '{VAULT_TYPE}/{name}' under resource group '{group}' was not found."
-        return error(404, "ResourceNotFound", message)
+        message = (
+            f"The Resource '{VAULT_TYPE}/{name}' under resource group '{group}' was not found. For more details "
+            "please go to https://aka.ms/ARMResourceNotFoundFix"
+        )
+        raise _refusal(404, "ResourceNotFound", message)
     return Answer(200, _vault_document(state, vault))
 
 
 def _put_vault(state, request, group, name):
-    body = request.json(VAULT)
-    if body is None:
-        return _invalid_content()
+    body = _body(request)
     properties = {name: value for name, value in (body.get("properties") or {}).items() if value is not None}
     deleted = state.deleted_vaults.get(name.lower())
     if deleted and properties.get("createMode") == "recover":
         return Answer(200, _vault_document(state, state.recover_vault(deleted)))
     vault = _find_in(state, group, name)
-    refusal = _vault_refusal(state, vault, name, body) or _properties_refusal(vault, properties)
-    if refusal:
-        return refusal
+    _check_name(state, vault, name)
+    what, of_what = f"resource type '{VAULT_TYPE}'", "for the resource type "
+    location = _region(body, what, of_what, "LocationNotAvailableForResourceType")
+    _check_properties(vault, properties)
     if vault is None:
-        vault = state.vaults[name.lower()] = Vault(name, resource_group=group, location=_location(body))
-        # Until then, it was access policies; an existing vault stays as it is.
+        vault = state.vaults[name.lower()] = Vault(name, resource_group=group, location=location)
+        # Older versions default to access policies:
+        # https://learn.microsoft.com/azure/key-vault/general/access-control-default
         vault.is_rbac = request.query.get("api-version", "") >= "2026-02-01"
     vault.tags = vault.tags if body.get("tags") is None else body["tags"]
     vault.access_policies = properties.get("accessPolicies", vault.access_policies)
     vault.retention_days = properties.get("softDeleteRetentionInDays", vault.retention_days)
     vault.is_purge_protected = properties.get("enablePurgeProtection", vault.is_purge_protected)
     vault.is_rbac = properties.get("enableRbacAuthorization", vault.is_rbac)
-    vault.public_network_access = properties.get("publicNetworkAccess", vault.public_network_access)
+    vault.extras |= {name: value for name, value in properties.items() if name != "createMode"}
     if "networkAcls" in properties:
-        given = {name: value for name, value in properties["networkAcls"].items() if value is not None}
-        vault.network_acls = {"ipRules": [], "virtualNetworkRules": []} | given
-    vault.extras |= {name: properties[name] for name in EXTRAS if name in properties}
+        vault.extras["networkAcls"] = {"ipRules": [], "virtualNetworkRules": []} | properties["networkAcls"]
     return Answer(200, _vault_document(state, vault))
 
 
-def _vault_refusal(state, vault, name, body):
-    """Why there can be no vault of that name and location, or None. ``vault`` is the one that is there."""
+def _check_name(state, vault, name):
+    """Raise Refusal if a vault cannot have a name. ``vault`` is the one that is in the group already."""
     if not VAULT_NAME.fullmatch(name):
         message = (
             f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric "
@@ -330,67 +304,44 @@ def _vault_refusal(state, vault, name, body):
             "consecutive hyphens. Follow this link for more information: "
             "https://go.microsoft.com/fwlink/?linkid=2147742"
         )
-        return error(400, "VaultNameNotValid", message)
+        raise _refusal(400, "VaultNameNotValid", message)
     if name.lower() in state.deleted_vaults:
         message = (
             "A vault with the same name already exists in deleted state. You need to either recover or "
             "purge existing key vault."
         )
-        return error(409, "ConflictError", message)
+        raise _refusal(409, "ConflictError", message)
     if vault is None and state.find_vault(name):
         message = (
             f"The vault name '{name}' is already in use. Vault names are globally unique so it is possible "
-            "that the name is already taken."
+            "that the name is already taken. If you are sure that the vault name was not taken then it is "
+            "possible that a vault with the same name was recently deleted but not purged after being placed "
+            "in a recoverable state. If the vault is in a recoverable state then the vault will need to be "
+            "purged before reusing the name. For more information about VaultAlreadyExists, soft delete and "
+            "purging a vault follow this link https://go.microsoft.com/fwlink/?linkid=2147740."
         )
-        return error(409, "VaultAlreadyExists", message)
-    what, of_what = f"resource type '{VAULT_TYPE}'", "for the resource type "
-    refusal = _region_refusal(body, what, of_what, "LocationNotAvailableForResourceType")
-    if refusal:
-        return refusal
-    location = _location(body)
-    if vault and vault.location != location:
-        message = (
-            f"The resource '{name}' already exists in location '{vault.location}' in resource group "
-            f"'{vault.resource_group}'. A resource with the same name cannot be created in location "
-            f"'{location}'. Please select a new resource name."
-        )
-        return error(409, "InvalidResourceLocation", message)
-    return None
+        raise _refusal(409, "VaultAlreadyExists", message)
 
 
-def _properties_refusal(vault, properties):
-    """Why a vault cannot have these properties, or None."""
-    retention_days = properties.get("softDeleteRetentionInDays", 90)
-    if not 7 <= retention_days <= 90:
+def _check_properties(vault, properties):
+    """Raise Refusal if a vault cannot have these properties. ``vault`` is the one that is there already."""
+    retention_days = properties.get("softDeleteRetentionInDays")
+    network = properties.get("networkAcls") or {}
+    if network.get("ipRules") or network.get("virtualNetworkRules"):
+        raise Refusal(not_implemented("the rules of a vault's firewall"))
+    if retention_days is not None and not 7 <= retention_days <= 90:
         # The wording is the stand-in's own.
-        return _bad_request('The property "softDeleteRetentionInDays" must be between 7 and 90.')
-    if vault and "softDeleteRetentionInDays" in properties and retention_days != vault.retention_days:
+        message = 'The property "softDeleteRetentionInDays" must be between 7 and 90.'
+    elif vault and retention_days not in (None, vault.retention_days):
         message = 'The property "softDeleteRetentionInDays" has been set already and it can\'t be modified.'
-        return _bad_request(message)
-    if properties.get("enablePurgeProtection") is False:
+    elif properties.get("enablePurgeProtection") is False:
         message = (
             'The property "enablePurgeProtection" cannot be set to false. Enabling the purge protection for '
             "a vault is an irreversible action."
         )
-        return _bad_request(message)
-    return _ip_rules_refusal((properties.get("networkAcls") or {}).get("ipRules") or [])
-
-
-def _ip_rules_refusal(rules):
-    """Why a vault's firewall cannot have these IP rules, or None."""
-    for number, rule in enumerate(rules):
-        value = rule.get("value")
-        where = f"Invalid value found at properties.networkAcls.ipRules[{number}].value: {value}"
-        try:
-            network = IPv4Network(value or "", strict=False)
-        except ValueError:
-            # The wording is the stand-in's own.
-            return _bad_request(f"{where} is neither an IPv4 address nor a range of them.")
-        for private in PRIVATE_RANGES:
-            if network.subnet_of(private):
-                forbidden = f"{private[0]}\u2013{private[-1]} (private IP addresses)"
-                return _bad_request(f"{where} belongs to forbidden range {forbidden}")
-    return None
+    else:
+        return
+    raise _refusal(400, "BadRequest", message)
 
 
 def _delete_vault(state, request, group, name):
@@ -439,24 +390,20 @@ def _list_hsms(state, request, group=None):
 
 def _find_deleted(state, location, name):
     vault = state.deleted_vaults.get(name.lower())
-    return vault if vault and vault.location == location.lower() else None
-
-
-def _not_deleted(name):
-    return error(404, "DeletedVaultNotFound", f"The vault {name} is not among the deleted ones.")
+    if vault is None or vault.location != location.lower():
+        # The wording is the stand-in's own.
+        message = f"The vault {name} is not among the deleted ones."
+        raise _refusal(404, "DeletedVaultNotFound", message)
+    return vault
 
 
 def _get_deleted_vault(state, request, location, name):
-    vault = _find_deleted(state, location, name)
-    return Answer(200, _deleted_document(state, vault)) if vault else _not_deleted(name)
+    return Answer(200, _deleted_document(state, _find_deleted(state, location, name)))
 
 
 def _purge_vault(state, request, location, name):
-    vault = _find_deleted(state, location, name)
-    if vault is None:
-        return _not_deleted(name)
-    if vault.is_purge_protected:
-        return error(405, "MethodNotAllowed", "Operation 'DeletedVaultPurge' is not allowed.")
+    if _find_deleted(state, location, name).is_purge_protected:
+        raise _refusal(405, "MethodNotAllowed", "Operation 'DeletedVaultPurge' is not allowed.")
     del state.deleted_vaults[name.lower()]
     return _accepted(state)
 
@@ -481,18 +428,15 @@ def _role_definition(state):
 
 
 def _list_role_definitions(state, request, scope):
-    wanted = re.search("roleName eq '([^']*)'", request.query.get("filter", ""), re.IGNORECASE)
+    """The one role that there is. Raises Refusal where the filter names a different one."""
     definition = _role_definition(state)
-    # "az role assignment list" asks for all of them, too, to look up the names of those that are assigned.
-    if not wanted and not request.headers.get("CommandName", "").startswith("role assignment"):
-        return error(501, "NotImplemented", unknown("all role definitions"))
+    wanted = re.search("roleName eq '([^']*)'", request.query.get("filter", ""), re.IGNORECASE)
     if wanted and wanted[1].lower() != definition["properties"]["roleName"].lower():
-        return error(501, "NotImplemented", unknown(f"the role {wanted[1]}"))
+        raise Refusal(not_implemented(f"the role {wanted[1]}"))
     return _page([definition])
 
 
-def _assignment_document(state, assignment):
-    principal = state.find_principal(object_id=assignment.object_id)
+def _assignment_document(assignment):
     return {
         "id": f"{assignment.scope}/providers/Microsoft.Authorization/roleAssignments/{assignment.name}",
         "name": assignment.name,
@@ -501,29 +445,49 @@ def _assignment_document(state, assignment):
             "scope": assignment.scope,
             "roleDefinitionId": assignment.role_definition_id,
             "principalId": assignment.object_id,
-            "principalType": "User" if isinstance(principal, User) else "ServicePrincipal",
+            "principalType": assignment.principal_type,
         },
     }
 
 
 def _put_role_assignment(state, request, scope, name):
-    body = request.json({"properties": {"roleDefinitionId": str, "principalId": str}})
-    properties = (body or {}).get("properties") or {}
-    role, object_id = properties.get("roleDefinitionId"), properties.get("principalId")
-    if not role or not object_id:
-        return _invalid_content()
+    properties = _body(request)["properties"]
+    role, object_id = properties["roleDefinitionId"], properties["principalId"]
     if not role.lower().endswith(OFFICER_ROLE):
-        return error(501, "NotImplemented", unknown(f"the role {role.rpartition('/')[2]}"))
+        raise Refusal(not_implemented(f"the role {role.rpartition('/')[2]}"))
+    principal = state.find_principal(object_id)
+    # A service principal that is seconds old may not be known yet; then Azure takes the caller's word for it:
+    # https://learn.microsoft.com/azure/role-based-access-control/troubleshooting
+    given_type = properties.get("principalType") or "ServicePrincipal"
+    principal_type = principal.type if principal else given_type
+    if properties.get("principalType") not in (None, principal_type):
+        message = (
+            f"The PrincipalId '{object_id.replace('-', '')}' has type '{principal_type}' , which is different "
+            f"from specified PrinciaplType '{given_type}'."
+        )
+        raise _refusal(400, "UnmatchedPrincipalType", message)
     for one in state.role_assignments:
         if (one.scope.lower(), one.object_id) == (scope.lower(), object_id) and one.name != name:
             existing = one.name.replace("-", "")
             message = (
                 f"The role assignment already exists. The ID of the existing role assignment is {existing}."
             )
-            return error(409, "RoleAssignmentExists", message)
-    assignment = RoleAssignment(name, scope, role, object_id)
+            raise _refusal(409, "RoleAssignmentExists", message)
+    assignment = RoleAssignment(name, scope, role, object_id, principal_type)
     state.role_assignments = [one for one in state.role_assignments if one.name != name] + [assignment]
-    return Answer(201, _assignment_document(state, assignment))
+    return Answer(201, _assignment_document(assignment))
+
+
+def _delete_role_assignment(state, request, scope, name):
+    """Delete one and return it; 204 where there is none.
+
+    See https://learn.microsoft.com/rest/api/authorization/role-assignments/delete
+    """
+    for one in state.role_assignments:
+        if (one.scope.lower(), one.name.lower()) == (scope.lower(), name.lower()):
+            state.role_assignments.remove(one)
+            return Answer(200, _assignment_document(one))
+    return Answer(204)
 
 
 def _list_role_assignments(state, request, scope):
@@ -535,7 +499,7 @@ def _list_role_assignments(state, request, scope):
     asked = request.query.get("filter", "")
     wanted = re.search("'([^']*)'", asked)
     return _page(
-        _assignment_document(state, one)
+        _assignment_document(one)
         for one in state.role_assignments
         if (wanted is None or one.object_id == wanted[1])
         and (covers(one.scope, scope) or ("atScope()" not in asked and covers(scope, one.scope)))
@@ -554,7 +518,6 @@ _ROLES = "(?P<scope>.*?)/providers/Microsoft.Authorization"
 # Method, path, and what it does.
 ROUTES = [
     ("GET", "/subscriptions", _subscriptions),
-    ("GET", _SUBSCRIPTION, _subscription),
     ("GET", "/tenants", _tenants),
     ("GET", f"{_SUBSCRIPTION}/locations", _locations),
     ("GET", _KEY_VAULT, _provider),
@@ -577,5 +540,6 @@ ROUTES = [
     ("POST", f"{_DELETED}/purge", _purge_vault),
     ("GET", f"{_ROLES}/roleDefinitions", _list_role_definitions),
     ("PUT", f"{_ROLES}/roleAssignments/(?P<name>[^/]+)", _put_role_assignment),
+    ("DELETE", f"{_ROLES}/roleAssignments/(?P<name>[^/]+)", _delete_role_assignment),
     ("GET", f"{_ROLES}/roleAssignments", _list_role_assignments),
 ]

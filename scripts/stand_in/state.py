@@ -1,4 +1,4 @@
-"""What the stand-in knows: a tenant, who may sign in, and vaults with their secrets."""
+"""What the stand-in knows: a tenant and its identities, resource groups, and vaults with their secrets."""
 
 import secrets
 import threading
@@ -6,13 +6,13 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from ipaddress import IPv4Address, IPv4Network
 
 DAY = 24 * 60 * 60  # seconds
 
 # Key Vault Secrets Officer, which may do everything with secrets:
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/security
 OFFICER_ROLE = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
+SECRET_PERMISSIONS = {"backup", "delete", "get", "list", "purge", "recover", "restore", "set"}
 
 
 def timestamp(seconds):
@@ -21,53 +21,70 @@ def timestamp(seconds):
 
 
 def covers(scope, path):
-    """Whether a path of Azure Resource Manager is that of a scope or below it, whatever the case."""
+    """Whether a path of Azure Resource Manager is a scope itself or below it, whatever the case."""
     return f"{path}/".lower().startswith(f"{scope.rstrip('/')}/".lower())
 
 
-SECRET_PERMISSIONS = {"backup", "delete", "get", "list", "purge", "recover", "restore", "set"}
+def new_id():
+    """A random ID, as Azure gives them to identities, subscriptions, and keys."""
+    return str(uuid.uuid4())
 
 
 @dataclass
 class ClientSecret:
-    """A client secret of an application, or of its service principal alone.
-
-    The value is random; ``key_id`` names it.
-    """
+    """A client secret: its random value, and the ID that Microsoft Graph knows it by."""
 
     value: str = field(default_factory=lambda: secrets.token_hex(20))
-    key_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    is_of_application: bool = True
+    key_id: str = field(default_factory=new_id)
+
+
+@dataclass
+class Application:
+    """An application. Its service principal, if there is one, signs in with these client secrets."""
+
+    name: str
+    client_id: str = field(default_factory=new_id)
+    object_id: str = field(default_factory=new_id)
+    client_secrets: list = field(default_factory=list)
 
 
 @dataclass
 class ServicePrincipal:
-    """An application, and its service principal, which can sign in with a client secret.
+    """The service principal of an application. It can have client secrets of its own, too."""
 
-    ``is_in_tenant`` is whether there is the service principal, and not just the application.
-    """
+    application: Application
+    object_id: str = field(default_factory=new_id)
+    client_secrets: list = field(default_factory=list)
 
-    name: str
-    client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    application_object_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    client_secrets: list = field(default_factory=lambda: [ClientSecret()])
-    is_in_tenant: bool = True
+    type = "ServicePrincipal"
+
+    @property
+    def name(self):
+        """The application's name."""
+        return self.application.name
+
+    @property
+    def client_id(self):
+        """The application's client ID, which Microsoft Graph calls appId."""
+        return self.application.client_id
 
     @property
     def client_secret(self):
-        """The value of the first client secret."""
-        return self.client_secrets[0].value
+        """The value of the application's first client secret."""
+        return self.application.client_secrets[0].value
 
 
 @dataclass
-class User(ServicePrincipal):
-    """Somebody who signs in with a password. ``client_id`` means nothing then."""
+class User:
+    """Somebody who signs in with a password, or with a device code, through the Azure CLI."""
 
-    @property
-    def password(self):
-        """The password, random as a client secret is."""
-        return self.client_secret
+    name: str
+    password: str = field(default_factory=lambda: secrets.token_hex(20))
+    object_id: str = field(default_factory=new_id)
+
+    type = "User"
+    # The Azure CLI's, AZURE_CLI_CLIENT_ID in its azure/cli/core/auth/constants.py.
+    client_id = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
 
 @dataclass
@@ -78,6 +95,16 @@ class RoleAssignment:
     scope: str
     role_definition_id: str
     object_id: str
+    principal_type: str
+
+
+@dataclass
+class Group:
+    """A resource group. ``tags`` is None for a group that was created without any."""
+
+    name: str
+    location: str = "eastus"
+    tags: dict | None = None
 
 
 @dataclass
@@ -113,12 +140,13 @@ class Secret:
 class Vault:
     """A vault.
 
-    ``access_policies``, ``network_acls``, ``tags``, and ``extras``, which are other properties, are kept
-    as Azure Resource Manager writes them; ``purged`` has the time of the last purge by the secret's name
-    in lower case. A deletion is through ``deletion_seconds`` after it was asked for: 2 s in one public
-    test recording of an Azure SDK, 5 s in another; 1.8 s here, so that the client library's first poll
-    finds nothing yet, even on a machine that is busy, and its second one, 2 s later, ends the wait.
-    Recoveries and purges take as long.
+    ``access_policies``, ``tags``, and ``extras``, which are other properties, are kept as Azure Resource
+    Manager writes them. ``purged`` has the time of the last purge by the secret's name in lower case.
+
+    A deletion takes ``deletion_seconds``, and so do a recovery and a purge. In a recording of the real
+    service, it took 2 seconds (``test_example_secrets_recover_7_3``, see ``key_vault``). Here it is 1.8,
+    so that the client library's first poll finds nothing yet, even on a busy machine, and its second one,
+    2 seconds later, ends the wait.
     """
 
     name: str
@@ -127,8 +155,6 @@ class Vault:
     retention_days: int = 90
     is_rbac: bool = False
     is_purge_protected: bool = False
-    public_network_access: str = "Enabled"
-    network_acls: dict | None = None
     tags: dict = field(default_factory=dict)
     extras: dict = field(default_factory=dict)
     deletion_seconds: float = 1.8
@@ -137,21 +163,18 @@ class Vault:
     purged: dict = field(default_factory=dict)
     deleted_at: float | None = None
 
+    def policies_of(self, object_id):
+        """The access policies for an identity, whatever the case of its object ID."""
+        return [one for one in self.access_policies if one.get("objectId", "").lower() == object_id.lower()]
+
     def permissions(self, object_id):
-        """What the access policies let this identity do with secrets, in lower case."""
+        """What the access policies let an identity do with secrets, in lower case."""
         granted = {
             permission.lower()
-            for policy in self.access_policies
-            if policy.get("objectId") == object_id
+            for policy in self.policies_of(object_id)
             for permission in (policy.get("permissions") or {}).get("secrets") or []
         }
         return SECRET_PERMISSIONS if "all" in granted else granted
-
-    def lets_in(self, address):
-        """Whether the rules of the vault's firewall let an address in."""
-        rules = self.network_acls or {}
-        allowed = [IPv4Network(rule["value"], strict=False) for rule in rules.get("ipRules", [])]
-        return rules.get("defaultAction") != "Deny" or any(IPv4Address(address) in one for one in allowed)
 
     def add_secret(self, name, *values, enabled=True):
         """Put a secret there as if somebody had set each of these values in turn."""
@@ -170,32 +193,40 @@ class Vault:
         """
         secret = self.find(name)
         if secret is None:
-            purged_at = self.purged.get(name.lower())
-            return None if purged_at is None or self._is_through(purged_at) else "being purged"
+            return "being purged" if self._is_recent(self.purged.get(name.lower())) else None
         if secret.deleted_at is not None:
-            return "deleted" if self._is_through(secret.deleted_at) else "being deleted"
-        if secret.recovered_at is not None and not self._is_through(secret.recovered_at):
-            return "being recovered"
-        return "live"
+            return "being deleted" if self._is_recent(secret.deleted_at) else "deleted"
+        return "being recovered" if self._is_recent(secret.recovered_at) else "live"
 
-    def _is_through(self, asked_at):
-        return time.time() >= asked_at + self.deletion_seconds
+    def _is_recent(self, asked_at):
+        return asked_at is not None and time.time() < asked_at + self.deletion_seconds
 
 
 class State:
-    """All that the hosts share. ``lock`` is held while one request is answered."""
+    """All that the hosts share. ``lock`` is held while one request is answered.
+
+    ``sample`` is the service principal that the sample runs as, ``admin`` the one that creates vaults,
+    ``user`` the one person there is.
+    """
 
     def __init__(self):
         self.lock = threading.RLock()
-        self.tenant_id = str(uuid.uuid4())
+        self.tenant_id = new_id()
         self.signing_key = secrets.token_bytes(32)
-        self.subscription_id = str(uuid.uuid4())
-        self.sample = ServicePrincipal("kv-quickstart-sample")
-        self.admin = ServicePrincipal("kv-quickstart-admin")
+        self.subscription_id = new_id()
+        self.sample, self.admin = (
+            ServicePrincipal(Application(name, client_secrets=[ClientSecret()]))
+            for name in ("kv-quickstart-sample", "kv-quickstart-admin")
+        )
         self.user = User("somebody@example.com")
-        self.principals = [self.sample, self.admin, self.user]
-        self.groups = {}  # the locations, by the name in lower case
-        self.group_details = {}  # their names as they were given, and their tags
+        self.reset()
+
+    def reset(self):
+        """Forget everything but the tenant, the subscription, the signing key, and the three identities."""
+        self.applications = [self.sample.application, self.admin.application]
+        self.service_principals = [self.sample, self.admin]
+        self.users = [self.user]
+        self.groups = {}  # by the name in lower case, like the vaults
         self.vaults = {}
         self.deleted_vaults = {}
         self.role_assignments = []
@@ -204,9 +235,9 @@ class State:
         """A new vault as the tutorial makes it, in a resource group that is made if need be.
 
         Its access policies grant the sample's service principal what the tutorial grants, and the
-        one that it was made by everything.
+        vault's creator everything.
         """
-        self.groups.setdefault(resource_group.lower(), "eastus")
+        self.groups.setdefault(resource_group.lower(), Group(resource_group))
         vault = self.vaults[name.lower()] = Vault(name, resource_group)
         for principal, permissions in (
             (self.sample, ["delete", "get", "list", "set"]),
@@ -248,11 +279,9 @@ class State:
         )
 
     def has_role(self, object_id, vault):
-        """Whether a role assignment lets this identity work with the secrets of an RBAC vault."""
+        """Whether a role assignment lets an identity work with the secrets of a vault that uses roles."""
         return any(
-            one.object_id == object_id
-            and one.role_definition_id.lower().endswith(OFFICER_ROLE)
-            and covers(one.scope, self.path_of(vault))
+            one.object_id.lower() == object_id.lower() and covers(one.scope, self.path_of(vault))
             for one in self.role_assignments
         )
 
@@ -260,7 +289,12 @@ class State:
         """The vault of that name, whatever its case; None where there is none."""
         return self.vaults.get(name.lower())
 
-    def find_principal(self, **attribute):
-        """The service principal whose one named attribute has this value, or None."""
-        ((name, value),) = attribute.items()
-        return next((one for one in self.principals if getattr(one, name) == value), None)
+    def find_principal(self, object_id):
+        """The user or service principal with an object ID, whatever its case; None where there is none."""
+        return find([*self.users, *self.service_principals], object_id=object_id)
+
+
+def find(objects, **attribute):
+    """The first of some objects whose one named attribute is this text, whatever its case, or None."""
+    ((name, text),) = attribute.items()
+    return next((one for one in objects if getattr(one, name).lower() == (text or "").lower()), None)

@@ -22,9 +22,10 @@ def issuer(tenant_id):
 
 
 def issue(state, principal, audience, *, tenant_id=None, lifetime=LIFETIME):
-    """A signed token for ``principal``, good for ``audience`` during ``lifetime`` seconds.
+    """A signed token for ``principal``, valid at ``audience`` for ``lifetime`` seconds.
 
-    ``tenant_id`` is the stand-in's own unless a test asks for another.
+    ``principal`` is a User or a ServicePrincipal, ``audience`` the service's URL. ``tenant_id`` is the
+    stand-in's own unless a test asks for another.
     """
     tenant_id = tenant_id or state.tenant_id
     now = int(time.time())
@@ -46,9 +47,9 @@ def issue(state, principal, audience, *, tenant_id=None, lifetime=LIFETIME):
 def check(state, request, audience):
     """The claims of the request's bearer token.
 
-    Raises ``jwt.InvalidTokenError`` for a token that is missing, made up, tampered with or expired,
-    and of that kind ``jwt.InvalidAudienceError`` for one that is for another service, and
-    ``jwt.InvalidIssuerError`` for another tenant's. The argument of these two is what was found.
+    Raises ``jwt.InvalidTokenError`` for a token that is missing, made up, changed, or expired, and two
+    subclasses of it, with what was found as their argument: ``jwt.InvalidAudienceError`` for a token for
+    another service, ``jwt.InvalidIssuerError`` for one of another tenant.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":

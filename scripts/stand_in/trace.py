@@ -3,7 +3,7 @@
 import os
 import re
 
-# What an exchange was, by its service, method, path, status and error code; the first that fits.
+# A note for an exchange, by a pattern for its service, method, path, status, and error code; the first that fits.
 NOTES = [
     (r"CONNECT .* 403", "no such host"),
     (r"Key Vault .* 401", "challenge: who are you?"),
@@ -34,7 +34,7 @@ SERVICES = {
 AZ_UPDATES = "azcliprod.blob.core.windows.net"
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 GREEN, YELLOW, RED = 32, 33, 31
-# In columns: a path of a good run is no longer, and the widest note still fits.
+# In columns. No path of a run without errors is longer, and the longest note fits into what is left of 80.
 PATH_WIDTH = 30
 NOTE_WIDTH = 27
 
