@@ -1,6 +1,5 @@
 """scripts/demo.py --trace: each request and its answer, one line each."""
 
-import io
 import os
 import re
 import shlex
@@ -8,7 +7,6 @@ import sys
 
 import pexpect
 from conftest import ROOT, SAMPLE, run_demo, tutorial
-from stand_in.trace import Trace
 
 LINE = re.compile(r"(Key Vault|Entra ID |Proxy    ) ([A-Z]+) +(\S+) +(\d{3}) (.+)")
 LONG_NAME = "n" * 127
@@ -41,16 +39,6 @@ def test_each_request_has_a_line_that_shows_no_secret_and_the_output_stays_the_s
     assert {tuple(line.start(number) for number in range(1, 6)) for line in lines} == {(0, 10, 18, 49, 53)}
     assert len(client_secret) > 20
     assert not re.search(f"hunter2|eyJ|{client_secret}", ended.stderr)
-
-
-def test_list_of_versions_says_whether_the_name_is_in_use(vault, stand_in):
-    stand_in.vault.add_secret("my-secret", "hunter2")
-    stand_in.log.trace = Trace(io.StringIO())
-    vault("GET", "/secrets/my-secret/versions")
-    vault("GET", "/secrets/my-secret/versions?maxresults=0")
-    first, second = stand_in.log.trace.stream.getvalue().splitlines()
-    assert first.endswith(" 200 the name is in use")
-    assert second.endswith(" 400 BadParameter")
 
 
 def test_lines_appear_in_color_and_as_it_happens_on_a_terminal():
