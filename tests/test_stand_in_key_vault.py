@@ -41,7 +41,6 @@ def test_token_that_is_not_good_is_challenged(stand_in):
         return tokens.issue(stand_in.state, stand_in.state.sample, audience, **changes)
 
     header = issue().partition(".")[0]
-    issuers = f"https://sts.windows.net/{tenant}/, found https://sts.windows.net/other/"
     unknown_key = "AKV10046: Unable to resolve the key used for signature validation."
     for token, message in (
         (None, "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token."),
@@ -49,7 +48,6 @@ def test_token_that_is_not_good_is_challenged(stand_in):
         (f"{issue()[:-4]}AAAA", f"{unknown_key} EncodedJwtHeader: '{header}'."),
         (issue(lifetime=-60), "[[]TokenExpired] Error validating token: 'S2S12086'."),
         (issue("other"), "AKV10022: Invalid audience. Expected https://vault.azure.net, found: other."),
-        (issue(tenant_id="other"), f"AKV10032: Invalid issuer. Expected one of {issuers}."),
     ):
         answer = send(Wire(stand_in, HOST, token), PUT)
         assert_error(answer, f"401 Unauthorized: {message}")
@@ -217,7 +215,6 @@ def test_errors(vault, stand_in):
         (f"DELETE /secrets/{'n' * 128}", BAD_NAME.format("n" * 128)),
         ("PUT /secrets/deleted", "409 Conflict ObjectIsDeletedButRecoverable: Secret deleted is currently *"),
         ("GET /secrets/live/1234", NOT_FOUND.format("live/1234")),
-        ("GET /secrets/live/?api-version=9.9", "400 BadParameter: The specified version (9.9) is not *"),
         ("GET /secrets/disabled/", "403 Forbidden SecretDisabled: Operation get is not allowed on a *"),
         ("GET /secrets?maxresults=26", "400 BadParameter: maxresults must be between 1 and 25."),
         ("DELETE /secrets/deleted", NOT_FOUND.format("deleted")),

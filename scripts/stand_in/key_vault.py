@@ -8,7 +8,6 @@ Recordings of the real service, the Azure SDKs' tests, and quotations of its mes
   sdk/keyvault/azure-keyvault-secrets/tests/recordings of https://github.com/Azure/azure-sdk-for-python
 - conflicts: https://github.com/ironmansoftware/powershell-universal/issues/1990, and for keys,
   sdk/keyvault/azure-security-keyvault-keys/test/ut of https://github.com/Azure/azure-sdk-for-cpp
-- AKV10032: https://github.com/MicrosoftDocs/azure-docs/issues/75410
 - ForbiddenByRbac: https://github.com/hashicorp/terraform-provider-azurerm/issues/27817
 - a missing permission: https://github.com/ansible-collections/azure/issues/635
 """
@@ -43,11 +42,6 @@ DATA_ACTIONS = {
     "recover": "recover/action",
     "purge": "purge/action",
 }
-# Those of azure.keyvault.secrets.ApiVersion, the one before them, and previews.
-API_VERSION = re.compile(
-    r"2015-06-01|2016-10-01|7\.[0-6](-preview(\.\d)?)?|2025-07-01|2026-04-01|202\d-\d\d-01-preview"
-)
-LATEST_API_VERSION = "2026-04-01"
 SECRET_NAME = re.compile("[0-9a-zA-Z-]{1,127}")
 # What a client may set of a secret, besides its value.
 PROPERTIES = {
@@ -66,14 +60,6 @@ def answer(state, vault, request):
     except jwt.InvalidTokenError as problem:
         return _challenge(state, request, problem)
 
-    # A request without any is answered, too: no recording has one.
-    version = request.query.get("api-version", LATEST_API_VERSION)
-    if not API_VERSION.fullmatch(version):
-        message = (
-            f"The specified version ({version}) is not recognized. Consider using the latest supported "
-            f"version ({LATEST_API_VERSION})."
-        )
-        raise _invalid(message)
     if request.method == "PUT" and request.path == "/secrets/":
         raise _refusal(405, "MethodNotAllowed", "HTTP PUT not allowed")
     route, parts = find_route(ROUTES, request)
@@ -94,10 +80,7 @@ def _refusal(*arguments):
 
 
 def _challenge(state, request, problem):
-    if isinstance(problem, jwt.InvalidIssuerError):
-        expected = tokens.issuer(state.tenant_id)
-        message = f"AKV10032: Invalid issuer. Expected one of {expected}, found {problem}."
-    elif isinstance(problem, jwt.InvalidAudienceError):
+    if isinstance(problem, jwt.InvalidAudienceError):
         message = f"AKV10022: Invalid audience. Expected {tokens.KEY_VAULT}, found: {problem}."
     elif isinstance(problem, jwt.ExpiredSignatureError):
         message = "[TokenExpired] Error validating token: 'S2S12086'."

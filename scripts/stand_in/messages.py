@@ -52,11 +52,9 @@ class Request:
 def fits(document, shape):
     """Whether a JSON document has a shape.
 
-    A shape is a type, a list of the one shape that all items have, or a dict of the shapes of an
-    object's members, each of which may be missing or null. ``{str: shape}`` is for all members.
+    A shape is a type, or a dict of the shapes of an object's members, each of which may be missing or
+    null. ``{str: shape}`` is for all members.
     """
-    if isinstance(shape, list):
-        return isinstance(document, list) and all(fits(item, shape[0]) for item in document)
     if isinstance(shape, dict):
         return isinstance(document, dict) and all(
             fits(member, shape.get(name, shape.get(str)))
