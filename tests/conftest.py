@@ -2,11 +2,11 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import requests
 from stand_in import StandIn, tokens
 
 ROOT = Path(__file__).resolve().parent.parent
+HOME = Path.home()  # of whoever runs the tests
 SAMPLE = ROOT / "kv_secrets.py"
 
 VAULT = "kv-quickstart"
@@ -38,9 +39,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="try many more fuzzed cases and a longer load")
-    parser.addoption("--case", help="run this one fuzzed case, as a failure prints it")
-    parser.addoption("--live", action="store_true", help="create a vault in Azure, and delete it")
+    parser.addoption("--long", action="store_true", help="try many more fuzzed inputs and answers")
+    parser.addoption("--live", action="store_true", help="run tests/test_live.py in your Azure subscription")
     parser.addoption("--yes", action="store_true", help="with --live, do not ask")
 
 
@@ -48,29 +48,23 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "az: this test runs the Azure CLI, which takes seconds")
 
 
-def pytest_ignore_collect(collection_path, config):
-    is_live = collection_path.name == "test_live.py"
-    return True if is_live and not config.getoption("--live") else None
-
-
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     for item in items:
-        if "signed_in" in item.fixturenames:
+        if {"signed_in", "azure"} & set(item.fixturenames):
             item.add_marker("az")
-    if config.getoption("--case"):
-        items[:] = [item for item in items if "fuzz" in item.fixturenames]
 
 
-def pytest_terminal_summary(terminalreporter):
-    counts, figures = Counter(), []
-    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
-        for name, value in report.user_properties:
-            if name == "figures":
-                figures.append(value)
-            else:
-                counts[name] += value
-    for line in [f"{name}: {count}" for name, count in counts.items()] + figures:
-        terminalreporter.write_line(line)
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory, pytestconfig):
+    """A home folder for what the libraries and the shells write, and a python3 that is the Python of the tests."""
+    if pytestconfig.getoption("--live"):
+        return
+    home = tmp_path_factory.mktemp("home")
+    (home / "bin").mkdir()
+    python = shlex.quote(os.path.realpath(sys.executable))
+    (home / "bin/python3").write_text(f'#!/bin/sh\nexec {python} "$@"\n')
+    (home / "bin/python3").chmod(0o755)
+    os.environ["HOME"] = str(home)
 
 
 @pytest.fixture
@@ -285,9 +279,9 @@ def run_demo(*arguments, root=ROOT, environment=None, **options):
 
 def clean_environment(**changes):
     """What a reader's shell has, without the environment that the tests run in, but with its ``python3``."""
+    home = os.environ["HOME"]
     path = [folder for folder in os.environ["PATH"].split(":") if not folder.startswith(f"{ROOT}/.demo/")]
-    path.insert(0, os.path.dirname(os.path.realpath(sys.executable)))
-    return {"HOME": os.environ["HOME"], "PATH": ":".join(path)} | changes
+    return {"HOME": home, "PATH": ":".join([f"{home}/bin", *path])} | changes
 
 
 def copy_of_the_project(folder):

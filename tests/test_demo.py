@@ -17,6 +17,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from conftest import (
+    HOME,
     ROOT,
     SEARCH,
     assert_page_has_a_row_for,
@@ -56,7 +57,7 @@ class TestSample:
 
     @pytest.mark.parametrize("minor", range(10, 16))
     def test_every_python(self, minor):
-        pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+        pyenv = Path(os.environ.get("PYENV_ROOT") or HOME / ".pyenv")
         found = [*pyenv.glob(f"versions/3.{minor}.*/bin/python"), shutil.which(f"python3.{minor}")]
         if found[0] is None:
             pytest.skip(f"There is no Python 3.{minor}.")
@@ -74,7 +75,12 @@ class TestSample:
         installs = {} if os.environ.get("INSTALL") else OFFLINE
         ended = subprocess.run(
             [python, root / "scripts/demo.py"],
-            **{"env": clean_environment(**installs), "input": TYPED, "capture_output": True, "text": True},
+            **{
+                "env": clean_environment(HOME=str(HOME), **installs),
+                "input": TYPED,
+                "capture_output": True,
+                "text": True,
+            },
         )
         if installs and ended.stderr.startswith(INSTALLING):
             pytest.skip("It is not installed: python3 scripts/test.py, without arguments, installs it.")
@@ -335,7 +341,7 @@ class TestInstallation:
         )
 
     def test_older_python_is_told_which_one_is_required(self):
-        older = sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python"))
+        older = sorted(HOME.glob(".pyenv/versions/3.[6-9].*/bin/python"))
         if not older:
             pytest.skip("There is no older Python.")
         ended = subprocess.run([older[-1], DEMO], env=clean_environment(), capture_output=True, text=True)

@@ -41,6 +41,7 @@ def test_token_that_is_not_good_is_challenged(stand_in):
         return tokens.issue(stand_in.state, stand_in.state.sample, audience, **changes)
 
     header = issue().partition(".")[0]
+    issuers = f"https://sts.windows.net/{tenant}/, found https://sts.windows.net/other/"
     unknown_key = "AKV10046: Unable to resolve the key used for signature validation."
     for token, message in (
         (None, "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token."),
@@ -48,6 +49,7 @@ def test_token_that_is_not_good_is_challenged(stand_in):
         (f"{issue()[:-4]}AAAA", f"{unknown_key} EncodedJwtHeader: '{header}'."),
         (issue(lifetime=-60), "[[]TokenExpired] Error validating token: 'S2S12086'."),
         (issue("other"), "AKV10022: Invalid audience. Expected https://vault.azure.net, found: other."),
+        (issue(tenant_id="other"), f"AKV10032: Invalid issuer. Expected one of {issuers}."),
     ):
         answer = send(Wire(stand_in, HOST, token), PUT)
         assert_error(answer, f"401 Unauthorized: {message}")
@@ -205,12 +207,14 @@ BAD_NAME = "400 BadParameter: The request URI contains an invalid name: {}"
 
 
 def test_errors(vault, stand_in):
+    assert vault("PUT", SECRET, data=b'{"value": "hunter2"}').status_code == 415, "without a Content-Type"
     stand_in.vault.is_purge_protected = True
     for name in ("live", "deleted", "disabled"):
         stand_in.vault.add_secret(name, "hunter2", enabled=name != "disabled")
     stand_in.vault.find("deleted").deleted_at = 1
     for asked, error in (
         ("PUT /secrets/", "405 MethodNotAllowed: HTTP PUT not allowed"),
+        ("GET /secrets/live/?api-version=9.9", "400 BadParameter: The specified version (9.9) is not *"),
         ("GET /secrets/my_secret/versions", BAD_NAME.format("my_secret")),
         (f"DELETE /secrets/{'n' * 128}", BAD_NAME.format("n" * 128)),
         ("PUT /secrets/deleted", "409 Conflict ObjectIsDeletedButRecoverable: Secret deleted is currently *"),

@@ -49,8 +49,7 @@ def main(arguments=None):
         prompt = {"PROMPT": "(stand-in) $G "} if os.name == "nt" else {"PS1": "(stand-in) $ "}
         environment = stand_in.environment() | prompt
         if options.empty:
-            stand_in.state.vaults.clear()
-            stand_in.state.groups.clear()
+            stand_in.reset()
             for name in ("KEY_VAULT_NAME", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
                 del environment[name]
         if options.trace:

@@ -42,6 +42,9 @@ DATA_ACTIONS = {
     "recover": "recover/action",
     "purge": "purge/action",
 }
+# A newer version than today's is answered, too, because a newer client library would ask for it.
+API_VERSION = re.compile(r"7\.[0-6](-preview(\.\d)?)?|20\d\d-\d\d-\d\d(-preview)?")
+LATEST_API_VERSION = "2026-04-01"
 SECRET_NAME = re.compile("[0-9a-zA-Z-]{1,127}")
 # What a client may set of a secret, besides its value.
 PROPERTIES = {
@@ -60,6 +63,14 @@ def answer(state, vault, request):
     except jwt.InvalidTokenError as problem:
         return _challenge(state, request, problem)
 
+    # A request without one is answered, too: no recording has such a request.
+    version = request.query.get("api-version", LATEST_API_VERSION)
+    if not API_VERSION.fullmatch(version):
+        message = (
+            f"The specified version ({version}) is not recognized. Consider using the latest supported "
+            f"version ({LATEST_API_VERSION})."
+        )
+        raise _invalid(message)
     if request.method == "PUT" and request.path == "/secrets/":
         raise _refusal(405, "MethodNotAllowed", "HTTP PUT not allowed")
     route, parts = find_route(ROUTES, request)
@@ -80,7 +91,10 @@ def _refusal(*arguments):
 
 
 def _challenge(state, request, problem):
-    if isinstance(problem, jwt.InvalidAudienceError):
+    if isinstance(problem, jwt.InvalidIssuerError):
+        expected = tokens.issuer(state.tenant_id)
+        message = f"AKV10032: Invalid issuer. Expected one of {expected}, found {problem}."
+    elif isinstance(problem, jwt.InvalidAudienceError):
         message = f"AKV10022: Invalid audience. Expected {tokens.KEY_VAULT}, found: {problem}."
     elif isinstance(problem, jwt.ExpiredSignatureError):
         message = "[TokenExpired] Error validating token: 'S2S12086'."
@@ -238,6 +252,12 @@ def _properties(body):
 
 
 def _set(vault, request, name):
+    if request.body and "Content-Type" not in request.headers:
+        message = (
+            "The request contains an entity body but no Content-Type header. The inferred media type "
+            "'application/octet-stream' is not supported for this resource."
+        )
+        return Answer(415, {"Message": message})
     body = request.json(PROPERTIES | {"value": str})
     if body is None or body.get("value") is None:
         # The wording is the stand-in's own.

@@ -16,22 +16,29 @@ RESOURCE_MANAGER = "https://management.core.windows.net/"
 GRAPH = "https://graph.microsoft.com/"
 
 
-def issue(state, principal, audience, *, lifetime=LIFETIME):
+def issuer(tenant_id):
+    """The issuer of a tenant's tokens."""
+    return f"https://sts.windows.net/{tenant_id}/"
+
+
+def issue(state, principal, audience, *, tenant_id=None, lifetime=LIFETIME):
     """A signed token for ``principal``, valid at ``audience`` for ``lifetime`` seconds.
 
-    ``principal`` is a User or a ServicePrincipal, ``audience`` the service's URL.
+    ``principal`` is a User or a ServicePrincipal, ``audience`` the service's URL, ``tenant_id`` the
+    stand-in's own tenant unless a test asks for another one.
     """
+    tenant_id = tenant_id or state.tenant_id
     now = int(time.time())
     claims = {
         "aud": audience,
-        "iss": f"https://sts.windows.net/{state.tenant_id}/",
+        "iss": issuer(tenant_id),
         "iat": now,
         "nbf": now,
         "exp": now + lifetime,
         "appid": principal.client_id,
         "oid": principal.object_id,
         "sub": principal.object_id,
-        "tid": state.tenant_id,
+        "tid": tenant_id,
         "ver": "1.0",
     }
     return jwt.encode(claims, state.signing_key, ALGORITHM)
@@ -41,7 +48,8 @@ def check(state, request, audience):
     """The claims of the request's bearer token.
 
     Raises ``jwt.InvalidTokenError`` for a token that is missing, made up, changed, or expired, and of that
-    kind ``jwt.InvalidAudienceError``, with the audience as its argument, for one for another service.
+    kind ``jwt.InvalidAudienceError`` for one for another service, and ``jwt.InvalidIssuerError`` for one of
+    another tenant. The argument of these two is what was found.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
@@ -51,4 +59,6 @@ def check(state, request, audience):
     found = claims.get("aud", "")
     if found.rstrip("/") != audience.rstrip("/"):
         raise jwt.InvalidAudienceError(found)
+    if claims["iss"] != issuer(state.tenant_id):
+        raise jwt.InvalidIssuerError(claims["iss"])
     return claims
