@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 import pexpect
 import pytest
-from conftest import ROOT, SAMPLE, borrow, clean_environment, copy_of_the_project
+from conftest import (
+    ROOT,
+    SAMPLE,
+    SEARCH,
+    assert_page_has_a_row_for,
+    borrow,
+    clean_environment,
+    copy_of_the_project,
+)
 from stand_in import trace
 from stand_in.state import OFFICER_ROLE
 
@@ -22,7 +30,6 @@ ANSWERS = {
     "a value for your secret > ": "hello",
     "(y/n): ": "y",
 }
-STEPS = ["2. Sign in", "3. Create a vault", "4. Install", "5. Run", "6. Clean up"]
 
 
 @dataclass
@@ -74,7 +81,7 @@ def test_there_is_no_block_that_no_test_reads():
 
 
 def test_nothing_scrolls_sideways():
-    assert max(len(line) for block in BLOCKS for line in block.text.splitlines()) <= 86
+    assert max(len(line) for block in BLOCKS for line in block.text.splitlines()) <= 81
 
 
 def run(commands, folder, **options):
@@ -224,34 +231,64 @@ def walk(cloud, tmp_path):
 
 
 def test_tutorial_can_be_followed_and_leaves_nothing(walk):
-    shown = {step: "".join(walk.paste(block) for block in find("bash", step)) for step in STEPS}
+    sign_in, *create = find("bash", "2. Sign in") + find("bash", "3. Create a vault")
+    shown = "".join(walk.paste(block) for block in [sign_in, *create, *find("bash", "4. Install")])
+    assert "Creating the resource group anna-rg" in shown
+    run, list_deleted = find("bash", "5. Run")
+    assert "Your secret is 'hello'." in walk.paste(run)
+    assert '"greeting"' in walk.paste(list_deleted)
+    show = re.search("`(az keyvault secret show [^`]*)`", TEXT)[1].replace("NAME", "greeting")
+    assert "was not found in this key vault" in walk.type(
+        show.replace("$KEY_VAULT_greeting", "$KEY_VAULT_NAME")
+    )
 
-    assert "Granting access to the vault kv-quickstart-" in shown["3. Create a vault"]
-    assert "Your secret is 'hello'." in shown["5. Run"]
-    assert '"greeting"' in shown["5. Run"]
-    assert "kv-quickstart-" in shown["6. Clean up"]
+    ANSWERS["a name for your secret > "] = "another"
+    take_away, give_back, *_ = find("bash", "Show it in a workshop")
+    walk.paste(take_away)
+    assert "does not have secrets list permission" in walk.type(run.text.strip())
+    walk.paste(give_back)
+    assert "Your secret is 'hello'." in walk.paste(run)
+    shown = "".join(walk.paste(block) for block in find("bash", "6. Clean up"))
+    assert "kv-quickstart-" in shown
 
 
-def test_tutorial_can_be_followed_by_hand_and_leaves_nothing(walk):
+def test_tutorial_can_be_followed_by_hand_twice_and_leaves_nothing(walk):
     walk.paste(*find("bash", "2. Sign in"))
     create, export = find("bash", "2. Sign in", "Use a service principal")
     printed = walk.paste(create)
     values = json.loads(printed[printed.index("{") : printed.index("}") + 1])
     walk.paste(export, {f"<{name}>": values[name] for name in ("tenant", "appId", "password")})
-    for block in [*find("bash", "3. Create a vault", "By hand"), *find("bash", "4. Install")]:
+    group, with_policies, policy, with_roles = find("bash", "3. Create a vault", "By hand")
+    for block in [group, with_policies, policy, *find("bash", "4. Install")]:
         walk.paste(block)
-    assert "Your secret is 'hello'." in walk.paste(find("bash", "5. Run")[0])
-    for block in find("bash", "6. Clean up"):
+    run, _ = find("bash", "5. Run")
+    assert "Your secret is 'hello'." in walk.paste(run)
+    clean_up = find("bash", "6. Clean up")
+    for block in clean_up:
         walk.paste(block)
     walk.paste(*find("bash", "6. Clean up", "Delete the service principal"))
     assert "does not exist" in walk.type(f"az ad sp show --id {values['appId']}")
 
+    walk.type("unset AZURE_TENANT_ID AZURE_CLIENT_ID AZURE_CLIENT_SECRET")
+    walk.paste(group)
+    walk.paste(with_roles)
+    assert "Your secret is 'hello'." in walk.paste(run)
+    _, _, take_away, give_back = find("bash", "Show it in a workshop")
+    walk.paste(take_away)
+    assert "Caller is not authorized" in walk.type(run.text.strip())
+    walk.paste(give_back)
+    for block in clean_up:
+        walk.paste(block)
+
 
 def az_commands(language):
-    """The az commands in the blocks of a language, with ``$NAME`` for every shell's variable."""
+    """The az commands in the blocks of a language, with ``$NAME`` for every shell's variable, by heading."""
     group = '"${RESOURCE_GROUP:-KeyVault-PythonQS-rg}"'
     return [
-        re.sub(SHELLS[language], r"$\1", " ".join(command.replace(group, group[19:-2]).split()))
+        (
+            block.heading,
+            re.sub(SHELLS[language], r"$\1", " ".join(command.replace(group, "$RESOURCE_GROUP").split())),
+        )
         for block in BLOCKS
         for command in block.commands
         if block.language == language and command.startswith("az ")
@@ -262,34 +299,78 @@ def test_az_commands_are_the_same_in_every_shell():
     assert len(az_commands("bat")) == 8
     assert az_commands("bat") == az_commands("powershell")
     assert set(az_commands("bat")) <= set(az_commands("bash"))
+    for heading, command in az_commands("bash"):
+        if "--resource-group" in command:
+            assert heading.startswith(("3.", "6."))
+            assert "--resource-group $RESOURCE_GROUP" in command
 
 
 def test_variables_are_set_in_each_shells_own_way():
-    names = {"KEY_VAULT_NAME", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"}
+    names = {"KEY_VAULT_NAME", "RESOURCE_GROUP", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"}
     ways = {
-        "bash": r'export (\w+)="[^"]+"',
-        "bat": r'set (\w+)=[^"\s]+',
-        "powershell": r'\$env:(\w+) = "[^"]+"',
+        "bash": r'export (\w+)=("[^"]+"|[\w-]+)',
+        "bat": r'(?:if not defined \w+ )?set (\w+)=[^"\s]+',
+        "powershell": r'(?:if \(-not \$env:\w+\) \{ )?\$env:(\w+) = "[^"]+"(?: \})?',
     }
     for language, way in ways.items():
         commands = [one for block in BLOCKS if block.language == language for one in block.commands]
         assert {found[1] for one in commands if (found := re.fullmatch(way, one))} == names
 
 
+# Of those that the services, the libraries, and az were recorded to print.
+MESSAGES = """
+AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.
+AKV10022: Invalid audience. Expected https://vault.azure.net, found: https://management.azure.com.
+AKV10046: Unable to resolve the key used for signature validation. EncodedJwtHeader: 'eyJ'.
+[TokenExpired] Error validating token: 'S2S12086'.
+The user, group or application 'appid=1;oid=2' does not have secrets set permission on key vault 'kv;location=eastus'.
+Client address is not authorized and caller is not a trusted service.
+Public network access is disabled and request is not from a trusted service nor via an approved private link.
+Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached
+Secret my-secret is currently being recovered and cannot be re-created; retry later.
+Operation "delete" is not allowed on this secret, since it is associated with a certificate.
+Operation get is not allowed on a disabled secret.
+AADSTS70043: The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.
+AADSTS700016: Application with identifier '1' was not found in the directory 'Contoso'.
+Azure CLI not found on path
+Failed to invoke the Azure CLI
+Please run "az login" with a claims-challenge
+ERROR: The specified vault: kv-mine already exists
+(ConflictError) A vault with the same name already exists in deleted state.
+ERROR: Cannot set policies to a vault with '--enable-rbac-authorization' specified
+The Vault 'kv-mine' not found within subscription.
+/me request is only valid with delegated authentication flow.
+Resource '1' does not exist or one of its queried reference-property objects are not present.
+scripts/provision.sh: line 33: subscription: az did not answer
+<urllib3.connection.HTTPSConnection object>: Failed to resolve 'kv-mine.vault.azure.net'
+"""
+
+
+@pytest.mark.parametrize("message", MESSAGES.strip().splitlines())
+def test_message_is_found_in_troubleshooting(message):
+    assert_page_has_a_row_for(f"{message}\n{SEARCH}")
+
+
+def test_what_is_searched_for_stands_there_as_it_is_printed():
+    for first_column in re.findall(r"^\| (.*?) \|", TROUBLESHOOTING, re.M):
+        assert "…" not in first_column
+
+
 def test_role_is_assigned_as_shown(cloud):
     vault = cloud.state.add_vault("kv-tutorial")
     object_id = cloud.state.user.object_id
-    (block,) = find("bash", "Key Vault and the network")
-    ended = cloud.type(block.text.replace("VAULT", vault.name).replace("OID", object_id))
+    (block,) = find("bash", "Assign a role")
+    scope = cloud.state.path_of(vault)
+    ended = cloud.type(block.text.replace("SCOPE", scope).replace("OID", object_id))
 
     assert ended.returncode == 0, ended.stderr
     (role,) = cloud.state.role_assignments
-    assert (role.object_id, role.scope) == (object_id, cloud.state.path_of(vault))
+    assert (role.object_id, role.scope) == (object_id, scope)
     assert role.role_definition_id.endswith(OFFICER_ROLE)
 
 
 def test_every_az_command_in_the_text_is_one_that_az_knows(cloud):
-    typed_in_the_walks = [command.partition(" --")[0] for command in az_commands("bash")]
+    typed_in_the_walks = [command.partition(" --")[0] for _, command in az_commands("bash")]
     commands = {command for command in re.findall("`(az [a-z][^`]*)`", TEXT) if "…" not in command}
     commands = {one for one in commands if one.partition(" --")[0] not in typed_in_the_walks}
     assert len(commands) >= 8
