@@ -24,7 +24,10 @@ if __name__ == "__main__":
         sys.exit(127)
     if arguments[:1] == ["login"] and not (WITHOUT_BROWSER | HELP) & set(arguments):
         arguments.append("--use-device-code")
-    command = [az, "-I", "-m", "azure.cli"] if Path(az).stem.startswith("python") else [az]
+    command = [az]
+    if Path(az).stem.startswith("python"):
+        # What is compiled when it is first imported would show warnings that the installed az does not show.
+        command += ["-I", "-W", "ignore::SyntaxWarning", "-m", "azure.cli"]
     if os.name == "nt":
         signal.signal(signal.SIGINT, lambda *_: None)  # The Azure CLI decides what Ctrl-C means.
         sys.exit(subprocess.call(command + arguments))
