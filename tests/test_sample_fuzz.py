@@ -58,7 +58,7 @@ def check(stand_in, typed):
     live = live_secrets(stand_in)
     assert live.pop("kept") == [KEPT]
     for name in live:
-        assert f"\naz keyvault secret delete --vault-name {VAULT} --name={name}\n" in stderr
+        assert f"az keyvault secret delete --vault-name {VAULT} --name={name}\n" in stderr
     if ended.returncode == 0:
         (secret,) = [one for one in stand_in.vault.secrets.values() if one.name != "kept"]
         assert secret.deleted_at is not None
