@@ -28,7 +28,7 @@ def main():
         sys.exit(f"{secret_name!r} is not a valid secret name. Use letters (A-Z, a-z), digits, and hyphens.")
     secret_value = input("Input a value for your secret > ")
 
-    # Save the secret. If the name were in use, set_secret would add a version to that secret.
+    # Save the secret. To an existing secret, set_secret would add a version, so first see that there is none.
     print(f"Creating a secret in {key_vault_name} called '{secret_name}' with the value '{secret_value}' ...")
     if any(client.list_properties_of_secret_versions(secret_name)):
         sys.exit(f"'{secret_name}' is already in use in {key_vault_name}. Choose a different name.")
@@ -45,28 +45,30 @@ def main():
         print(f"Deleting your secret from {key_vault_name} ...")
         poller = client.begin_delete_secret(secret_name)
     except ResourceExistsError:
-        raise  # A deleted secret still has this name. Nothing was saved.
-    except BaseException:
+        raise  # A deleted secret reserves this name, so nothing was saved.
+    except BaseException:  # Ctrl-C, too.
         print(f"\n'{secret_name}' may still be in {key_vault_name}. To delete it:", file=sys.stderr)
         # With an equals sign, az accepts a name that begins with a hyphen.
         delete_command = f"az keyvault secret delete --vault-name {key_vault_name} --name={secret_name}"
         print(delete_command, file=sys.stderr)
         raise
+
+    # Key Vault finishes the deletion by itself. Wait for it.
     poller.wait()
     print(" done.")
 
 
 if __name__ == "__main__":
-    logging.disable()  # Otherwise, azure-identity would also log the error that is printed below.
+    logging.disable()  # azure-identity would also log the error that is printed here.
     try:
         main()
     except KeyboardInterrupt:
         sys.exit("\nStopped.")
-    # Any other exception is a bug, and Python reports it.
     except (AzureError, OSError, EOFError, RuntimeError, ValueError) as error:
+        # These are what users can cause. Any other exception is a bug, and Python reports it.
         message = str(error) or type(error).__name__
         if isinstance(error, HttpResponseError) and error.error and error.error.message:
-            message = error.error.message  # What Key Vault says, without what the library adds.
+            message = error.error.message  # Key Vault's own message, without what the library adds.
         print(f"\n{message}\nSearch README.md, Troubleshooting, for this message.", file=sys.stderr)
         if "Please run 'az login'" in message:
             print("To sign in:\naz login", file=sys.stderr)

@@ -29,7 +29,7 @@ def main():
     az_help = "start without a vault, and with the Azure CLI (installed if it is missing: 392 MB)"
     parser.add_argument("--az", action="store_true", help=az_help)
     parser.add_argument("--trace", action="store_true", help="show each request and its answer")
-    parser.add_argument("COMMAND", nargs=argparse.REMAINDER, help="what to run; options stand before it")
+    parser.add_argument("COMMAND", nargs=argparse.REMAINDER, help="what to run; put options before it")
     options = parser.parse_args()
     if options.az and not options.COMMAND:
         parser.error("--az needs a COMMAND, such as bash")

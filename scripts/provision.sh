@@ -5,12 +5,13 @@
 # sets KEY_VAULT_NAME. Running it again finishes what was interrupted.
 #
 # --rbac            create a vault that uses roles instead of access policies
-# KEY_VAULT_NAME    the vault; by default, the one in the resource group whose
-#                   name begins with kv-quickstart-, or else a new one
-# RESOURCE_GROUP    the resource group; by default, KeyVault-PythonQS-rg. In a
+# Environment variables:
+# KEY_VAULT_NAME    the vault; if not set, a vault in the resource group whose
+#                   own name begins with kv-quickstart-, or else a new one
+# RESOURCE_GROUP    the resource group; if not set, KeyVault-PythonQS-rg. In a
 #                   shared subscription: export RESOURCE_GROUP=anna-rg
-# LOCATION          the region; by default, the resource group's, or eastus
-# AZURE_CLIENT_ID   the service principal that gets access; by default, you
+# LOCATION          the region; if not set, the resource group's, or eastus
+# AZURE_CLIENT_ID   the service principal that gets access; if not set, you do
 
 set -euo pipefail
 trap 'exit 130' INT # Where az handles Ctrl-C itself, bash would go on.
@@ -23,7 +24,6 @@ if [ -t 3 ] || [[ -n $* && $* != --rbac ]]; then
   if [ "$*" = --help ]; then exit 0; else exit 2; fi
 fi
 if [ "$*" = --rbac ]; then rbac=true; else rbac=false; fi
-
 get() { az "$@" --output tsv | tr -d '\r'; }
 
 subscription=$(get account show --query "join(' ', [name, id])")
@@ -66,7 +66,7 @@ if [[ ${access:?az did not answer} = true* ]]; then
   scope=$(get keyvault show --name="$vault" --resource-group="$group" --query id)
   az role assignment create --role='Key Vault Secrets Officer' --scope="${scope:?az did not answer}" \
     --assignee-object-id="$object_id" --assignee-principal-type="$principal_type" --output none
-  echo 'A new role can take some minutes to work.'
+  echo 'A new role can take a few minutes to take effect.'
 elif [[ $access != *"$object_id all"* ]]; then
   # set-policy replaces the permissions of an identity, so those that it has are named, too.
   if [[ $access =~ $object_id([a-z ]*) ]]; then granted=${BASH_REMATCH[1]}; else granted=; fi

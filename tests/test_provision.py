@@ -220,7 +220,7 @@ class TestWithAnAzThatAnswersAtOnce:
         ended = fake(AZURE_CLIENT_ID=client_id, **ROLES)
 
         assert {f"--assignee-principal-type={kind}", "--scope=/vault"} <= set(fake.arguments()[-1])
-        assert "some minutes" in ended.stderr
+        assert "a few minutes" in ended.stderr
 
     def test_location_is_the_groups_unless_it_is_set(self, fake):
         for settings, expected in (({}, ["eastus"]), ({"LOCATION": "a b"}, ["a b", "a b"])):
