@@ -62,7 +62,9 @@ def find_az():
     if az is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"AZURE_CONFIG_DIR": folder, "AZURE_CORE_COLLECT_TELEMETRY": "no"}
+        # It would look for its updates, so nobody answers at its proxy.
+        settings = {"AZURE_CONFIG_DIR": folder, "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""}
+        settings["AZURE_CORE_COLLECT_TELEMETRY"] = "no"
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             environment = environments.ENVIRONMENT | settings

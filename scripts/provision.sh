@@ -59,7 +59,7 @@ elif [ -n "${LOCATION-}" ]; then
 fi
 
 echo "Granting access to the vault $vault ..."
-policies="properties.accessPolicies[].join(' ', [objectId, permissions.secrets || ['']][])"
+policies="properties.accessPolicies[?!applicationId].join(' ', [objectId, permissions.secrets || ['']][])"
 access=$(get keyvault show --name="$vault" --resource-group="$group" \
   --query "[to_string(properties.enableRbacAuthorization), $policies][]")
 if [[ ${access:?az did not answer} = true* ]]; then

@@ -164,8 +164,15 @@ class Vault:
     deleted_at: float | None = None
 
     def policies_of(self, object_id):
-        """The access policies for an identity, whatever the case of its object ID."""
-        return [one for one in self.access_policies if one.get("objectId", "").lower() == object_id.lower()]
+        """The access policies for an identity, whatever the case of its object ID.
+
+        One that has an application ID, too, is for the identity only when it uses that application.
+        """
+        return [
+            one
+            for one in self.access_policies
+            if one.get("objectId", "").lower() == object_id.lower() and not one.get("applicationId")
+        ]
 
     def permissions(self, object_id):
         """What the access policies let an identity do with secrets, in lower case."""
