@@ -28,7 +28,7 @@ def main():
         sys.exit(f"{secret_name!r} is not a valid secret name. Use letters (A-Z, a-z), digits, and hyphens.")
     secret_value = input("Input a value for your secret > ")
 
-    # Save the secret. To an existing secret, set_secret would add a version, so first see that there is none.
+    # Save the secret. First check that the name is free: set_secret adds a version to an existing secret.
     print(f"Creating a secret in {key_vault_name} called '{secret_name}' with the value '{secret_value}' ...")
     if any(client.list_properties_of_secret_versions(secret_name)):
         sys.exit(f"'{secret_name}' is already in use in {key_vault_name}. Choose a different name.")
