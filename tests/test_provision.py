@@ -123,7 +123,7 @@ def fake(tmp_path):
 
     def prepare(settings):
         noted.write_text("")
-        home = {"HOME": str(tmp_path)}
+        home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}  # for what fish writes
         return {"PATH": f"{programs}:/usr/bin:/bin", "ARGUMENTS": str(noted)} | home | settings
 
     def run(*arguments, shell=None, **settings):
