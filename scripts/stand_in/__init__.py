@@ -8,9 +8,9 @@ client libraries run against it unchanged. What each host answers is in the modu
 - ``resource_manager``: management.azure.com, which makes resource groups and vaults
 - ``graph``: graph.microsoft.com, which knows who is who
 
-``state`` is what they share, ``proxy`` the way to them, ``environment`` what leads a command there;
-``az`` signs people in there, ``faults`` lets a test say what goes wrong, and ``trace`` shows an
-audience what is asked and answered.
+``state`` is what they share, ``proxy`` passes requests on to them, and ``environment`` has the settings
+with which a command uses the proxy. ``az`` runs the Azure CLI, ``faults`` lets a test say what goes
+wrong, and ``trace`` shows each request and its answer to an audience.
 ``python scripts/stand_in COMMAND`` runs COMMAND in that environment.
 """
 
