@@ -28,15 +28,16 @@ def main():
         sys.exit(f"{secret_name!r} is not a valid secret name. Use letters (A-Z, a-z), digits, and hyphens.")
     secret_value = input("Input a value for your secret > ")
 
-    # Save the secret. First check that the name is free: set_secret adds a version to an existing secret.
+    # Save the secret. Print a secret value only in a demonstration like this one.
     print(f"Creating a secret in {key_vault_name} called '{secret_name}' with the value '{secret_value}' ...")
+    # To an existing secret, set_secret would add a version. A name that isn't in use has no versions.
     if any(client.list_properties_of_secret_versions(secret_name)):
         sys.exit(f"'{secret_name}' is already in use in {key_vault_name}. Choose a different name.")
     try:
         client.set_secret(secret_name, secret_value)
         print(" done.")
 
-        # Retrieve the secret. Print a secret value only in a demonstration like this one.
+        # Retrieve the secret.
         print(f"Retrieving your secret from {key_vault_name}.")
         retrieved_secret = client.get_secret(secret_name)
         print(f"Your secret is '{retrieved_secret.value}'.")
@@ -45,27 +46,27 @@ def main():
         print(f"Deleting your secret from {key_vault_name} ...")
         poller = client.begin_delete_secret(secret_name)
     except ResourceExistsError:
-        raise  # A deleted secret reserves this name, so nothing was saved.
-    except BaseException:  # Ctrl-C, too.
+        raise  # A deleted secret reserves this name, or the deletion has already begun.
+    except BaseException:  # Any error, and Ctrl-C.
         print(f"\n'{secret_name}' may still be in {key_vault_name}. To delete it:", file=sys.stderr)
         # With an equals sign, az accepts a name that begins with a hyphen.
         delete_command = f"az keyvault secret delete --vault-name {key_vault_name} --name={secret_name}"
         print(delete_command, file=sys.stderr)
         raise
 
-    # Key Vault finishes the deletion by itself. Wait for it.
+    # Key Vault finishes the deletion by itself, even after Ctrl-C. Wait for it.
     poller.wait()
     print(" done.")
 
 
 if __name__ == "__main__":
-    logging.disable()  # azure-identity would also log the error that is printed here.
+    logging.disable()  # azure-identity would also log the error that is printed below.
     try:
         main()
     except KeyboardInterrupt:
         sys.exit("\nStopped.")
     except (AzureError, OSError, EOFError, RuntimeError, ValueError) as error:
-        # These are what users can cause. Any other exception is a bug, and Python reports it.
+        # Azure, the network, files, input, and settings. Any other exception is a bug, and Python reports it.
         message = str(error) or type(error).__name__
         if isinstance(error, HttpResponseError) and error.error and error.error.message:
             message = error.error.message  # Key Vault's own message, without what the library adds.

@@ -11,7 +11,9 @@ first run installs 52 MB in the folder .demo.
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # With python3 -I, it is not there.
+sys.path.insert(
+    0, os.path.dirname(os.path.abspath(__file__))
+)  # With python3 -I, this folder is not on the path.
 import environments  # isort: skip (It checks first which Python this is.)
 
 import argparse
@@ -47,12 +49,12 @@ def main():
         az = find_az() or environments.make_azure_cli()
         environment |= {"STAND_IN_AZ": str(az), **packages(python)}
     if Path(shutil.which("az", path=path) or "").parent != python.parent:
-        sys.exit(f"The az in {python.parent} cannot be run. Another one could connect to Azure itself.")
+        sys.exit(f"The az in {python.parent} cannot be run, and another one could connect to Azure itself.")
     return command + (options.COMMAND or ["python", environments.ROOT / "kv_secrets.py"]), environment
 
 
 def find_az():
-    """The az of the shell that this is run in, or the reader's, if it keeps its files where it is told to.
+    """The az of the demo's shell that this is run in, or the reader's, if it uses AZURE_CONFIG_DIR.
 
     One in a container, or Windows' az in WSL, does not get our settings, and would sign in to Azure itself.
     """
@@ -62,7 +64,7 @@ def find_az():
     if az is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        # It would look for its updates, so nobody answers at its proxy.
+        # It would check for updates, so that nothing listens at this proxy.
         settings = {"AZURE_CONFIG_DIR": folder, "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""}
         settings["AZURE_CORE_COLLECT_TELEMETRY"] = "no"
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 if sys.version_info < (3, 10):  # noqa: UP036 (to say so to whoever has an older one)
-    message = "Python 3.10 or newer is required, and this is Python {}.{}. To install it, see {}."
+    message = "Python 3.10 or later is required, and this is Python {}.{}. To install it, see {}."
     sys.exit(message.format(*sys.version_info[:2], "https://www.python.org/downloads/"))
 try:
     import ensurepip  # noqa: F401 (Debian and Ubuntu package it apart from Python, as python3-venv)

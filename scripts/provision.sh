@@ -6,18 +6,18 @@
 #
 # --rbac            create a vault that uses roles instead of access policies
 # Environment variables:
-# KEY_VAULT_NAME    the vault; if not set, a vault in the resource group whose
-#                   own name begins with kv-quickstart-, or else a new one
+# KEY_VAULT_NAME    the vault; if not set, a vault in the resource group that
+#                   is named kv-quickstart-..., or else a new one
 # RESOURCE_GROUP    the resource group; if not set, KeyVault-PythonQS-rg. In a
 #                   shared subscription: export RESOURCE_GROUP=anna-rg
 # LOCATION          the region; if not set, the resource group's, or eastus
-# AZURE_CLIENT_ID   the service principal that gets access; if not set, you do
+# AZURE_CLIENT_ID   the service principal to give access to; if not set, you
 
 set -euo pipefail
 trap 'exit 130' INT # Where az handles Ctrl-C itself, bash would go on.
-trap '[ $? = 0 ] || [ -t 3 ] || echo false >&3' EXIT # What eval runs fails, too.
+trap '[ $? = 0 ] || [ -t 3 ] || echo false >&3' EXIT # The caller's eval fails, too.
 export MSYS_NO_PATHCONV=1
-exec 3>&1 >&2 # Only the last line is for eval.
+exec 3>&1 >&2 # Descriptor 3 is for eval.
 
 if [ -t 3 ] || [[ -n $* && $* != --rbac ]]; then
   sed -n '2,/^$/s/^# \{0,1\}//p' "$0"

@@ -10,7 +10,9 @@ With a path, -k, or -m, only these tests run, with what is installed already.
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # With python3 -I, it is not there.
+sys.path.insert(
+    0, os.path.dirname(os.path.abspath(__file__))
+)  # With python3 -I, this folder is not on the path.
 import environments
 
 

@@ -315,7 +315,7 @@ class TestInstallation:
 
         assert (ended.stdout, ended.returncode) == ("", 1)
         assert ended.stderr == (
-            f"The az in {az.parent} cannot be run. Another one could connect to Azure itself.\n"
+            f"The az in {az.parent} cannot be run, and another one could connect to Azure itself.\n"
         )
 
     def test_older_python_is_told_which_one_is_required(self):
@@ -325,7 +325,7 @@ class TestInstallation:
         ended = subprocess.run([older[-1], DEMO], env=clean_environment(), capture_output=True, text=True)
 
         sentence = (
-            "Python 3.10 or newer is required, and this is Python 3.[6-9]. To install it, see https://.*\n"
+            "Python 3.10 or later is required, and this is Python 3.[6-9]. To install it, see https://.*\n"
         )
         assert re.fullmatch(sentence, ended.stderr)
         assert (ended.stdout, ended.returncode) == ("", 1)

@@ -12,7 +12,7 @@ if not __package__:
     # Run as a folder, as above: Python has put the folder itself on the path, not its parent.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-# What asks a program to end. Windows knows no SIGHUP.
+# Signals that ask a program to end. Windows has no SIGHUP.
 ENDING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
 
 if __name__ == "__main__":
@@ -23,7 +23,7 @@ if __name__ == "__main__":
 from stand_in import StandIn
 from stand_in.trace import Trace
 
-# A start-up file of the reader's could lead a shell out of the stand-in, so that none is read.
+# A reader's startup file could lead a shell out of the stand-in, so none is read.
 NO_START_UP_FILE = {
     "bash": ["--noprofile", "--norc"],
     "zsh": ["-f"],
@@ -37,12 +37,12 @@ NO_START_UP_FILE = {
 def main(arguments=None):
     """Run the command on this terminal and return its exit status, 128 + n for signal n."""
     parser = argparse.ArgumentParser(prog="stand_in", description=__doc__)
-    parser.add_argument("--empty", action="store_true", help="start without a vault and a service principal")
+    parser.add_argument("--empty", action="store_true", help="start without a vault or a service principal")
     parser.add_argument("--trace", action="store_true", help="show each request on standard error")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args(arguments)
     if not options.command:
-        parser.error("which command?")
+        parser.error("a COMMAND is required")
     with StandIn() as stand_in:
         # As the tutorial creates it.
         stand_in.vault.retention_days = 7
@@ -89,5 +89,5 @@ def is_of_wsl(program):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except OSError as error:  # Such as a temporary folder that cannot be written.
+    except OSError as error:  # For example, the temporary folder cannot be written.
         sys.exit(str(error))

@@ -1,7 +1,7 @@
 """The Azure CLI, as the demo has it: ``python az.py ARGUMENTS ...`` runs az with these arguments.
 
-STAND_IN_AZ in the environment is az's program, or a Python that has the Azure CLI. To sign somebody in,
-az would open a browser, and that would leave this machine. So it is told to use a code, which the
+STAND_IN_AZ in the environment is az's program, or a Python that has the Azure CLI. To sign in, az
+would open a browser, which would connect to Azure itself. So it is told to use a device code, which the
 stand-in accepts.
 """
 

@@ -61,7 +61,7 @@ class StandIn:
         certificates = str(self.certificates)
         return kept | {
             "HTTPS_PROXY": self.proxy.url,
-            # Refused there. In lower case, the only one that curl takes.
+            # The proxy refuses plain HTTP. In lower case, because curl takes no other.
             "http_proxy": self.proxy.url,
             # The probe for a metadata service, below, must find nobody, the proxy included.
             "NO_PROXY": "127.0.0.1",
