@@ -84,7 +84,8 @@ def test_input(try_all, world):
 
 
 REQUESTS = ["CONNECT ", "/openid-configuration", TOKEN, LIST, SET, GET, DELETE, POLL]
-STATUSES = [*range(400, 419), 421, 422, 423, 426, 429, 431, 451, *range(500, 506), 511, 599]
+# Not 409: as the answer to a DELETE, it means that the secret is being deleted or recovered by someone else.
+STATUSES = [*range(400, 409), *range(410, 419), 421, 422, 423, 426, 429, 431, 451, *range(500, 506), 511, 599]
 CODES = ["Forbidden", "ObjectIsBeingDeleted", "SecretNotFound", "invalid_client", "invalid_grant", ""]
 MESSAGES = st.one_of(
     st.sampled_from(["\x1b[31mred", "a\r\nb", "a" * 5000, "%s {0}", "", "AADSTS50076: az login --tenant x"]),
