@@ -87,20 +87,14 @@ def put_together(name, contents, assemble):
         return folder
     FOLDER.mkdir(exist_ok=True)
     with only_one_at_a_time():
-        remove_what_was_killed()
         if not folder.exists():  # Another terminal may have been faster.
             with tempfile.TemporaryDirectory(prefix="new-", dir=FOLDER, ignore_cleanup_errors=True) as new:
                 assemble(Path(new, name))
                 rename(Path(new, name), folder)
-            # The pip of an installation that was killed may have gone on until now.
-            remove_what_was_killed()
+        # No other installation is running, and the pip of one that was killed may have gone on until now.
+        for left_by_a_kill in FOLDER.glob("new-*"):
+            shutil.rmtree(left_by_a_kill, ignore_errors=True)
     return folder
-
-
-def remove_what_was_killed():
-    """Remove the new folders of installations that were killed, as no other one is running."""
-    for new in FOLDER.glob("new-*"):
-        shutil.rmtree(new, ignore_errors=True)
 
 
 @contextlib.contextmanager

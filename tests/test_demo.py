@@ -276,13 +276,13 @@ class TestInstallation:
             )
             _connection = index.accept()
             terminal.expect_exact("once ...\r\n.")
+            assert list(temporary.iterdir()) == [], "where pip's files would stay if it were killed"
             terminal.sendintr()
             terminal.expect(pexpect.EOF)
 
         assert terminal.before.replace("^C", "").endswith("\r\n\r\nStopped.\r\n")
         assert terminal.wait() == 1
         assert left_in(project) == []
-        assert list(temporary.iterdir()) == []
 
     @pytest.mark.parametrize(("refusals", "status"), [(2, 0), (99, 1)])
     def test_rename_that_is_refused_is_tried_again_and_then_named(self, project, refusals, status):
